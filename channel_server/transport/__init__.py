@@ -1,0 +1,1 @@
+"""Websockets on an ``asyncio.Protocol``, driven by the sans-I/O core of ``websockets``."""

@@ -1,0 +1,80 @@
+"""What all connections of an endpoint share."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from channel_server.connection import ConnectionContext
+from channel_server.limits import DEFAULT_LIMITS
+from channel_server.metrics import Metrics
+from channel_server.pubsub import PubSub
+from channel_server.transport.deadlines import Deadlines
+from channel_server.transport.handshake import DRAINING, NOT_READY, Refusal
+from channel_server.transport.mounts import Mount, Place, Places
+from channel_server.transport.proxies import TrustedProxies
+
+if TYPE_CHECKING:
+    from channel_server.transport.websocket import WebSocketTransport
+
+
+class Hub:
+    """The connections of one endpoint, and what they need.
+
+    Attributes:
+        connections: All that are connecting, open or closing.
+        ready: Whether new connections are accepted.
+        draining: Whether the endpoint is stopping.
+    """
+
+    def __init__(
+        self,
+        mounts: Iterable[Mount],
+        *,
+        pubsub: PubSub,
+        metrics: Metrics,
+        proxies: TrustedProxies,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
+        self.places = Places(mounts)
+        self.pubsub = pubsub
+        self.metrics = metrics
+        self.proxies = proxies
+        self.connections: set[WebSocketTransport] = set()
+        self.ready = True
+        self.draining = False
+        self.handshake_timeout = max(
+            (place.limits.handshake_timeout for place in self.places),
+            default=DEFAULT_LIMITS.handshake_timeout,
+        )
+        self._emptied = asyncio.Event()
+        self._contexts: dict[Place, ConnectionContext] = {}
+        for place in self.places:
+            metrics.declare_events(place.mount.socket.events())
+
+    def context(self, place: Place) -> ConnectionContext:
+        """What the connections of one mount share."""
+        context = self._contexts.get(place)
+        if context is None:
+            context = self._contexts[place] = ConnectionContext(
+                pubsub=self.pubsub, limits=place.limits, metrics=self.metrics
+            )
+        return context
+
+    def closed_for_now(self) -> Refusal | None:
+        """Why nobody may connect at this time, if so."""
+        if self.draining:
+            return DRAINING
+        return None if self.ready else NOT_READY
+
+    def remove(self, connection: "WebSocketTransport") -> None:
+        """Forget a connection that is gone."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._emptied.set()
+
+    async def empty(self) -> None:
+        """Return when there is no connection."""
+        while self.connections:
+            self._emptied.clear()
+            await self._emptied.wait()
