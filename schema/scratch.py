@@ -1,0 +1,140 @@
+"""A PostgreSQL for the length of a test session, and a fresh migrated database for each test.
+
+One server is shared by all processes of the session. Whoever needs it first starts it; it ends with
+the process that made the session, even if that one is killed: a watchdog process waits for a lock
+on the file ``alive``, which the kernel releases when its holder is gone.
+
+Run as a program, this module is the watchdog: ``python -m schema.scratch DIRECTORY``.
+"""
+
+import asyncio
+import atexit
+import fcntl
+import hashlib
+import itertools
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from schema import databases
+from schema.embedded import EmbeddedPostgres
+
+_T = TypeVar("_T")
+_SETTINGS: Final = {"max_connections": "200"}
+_serial: Final = itertools.count(1)
+_watchdogs: Final[list["subprocess.Popen[bytes]"]] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    # They outlive us on purpose, which a Popen that is collected complains about.
+    for watchdog in _watchdogs:
+        watchdog.returncode = 0
+
+
+class Session:
+    """The folder of a test session, held by the process that everything ends with.
+
+    Args:
+        parent: Folder to make it in.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self.directory = parent / f"{os.getpid()}-{secrets.token_hex(3)}"
+        self.directory.mkdir(parents=True)
+        self._alive = (self.directory / "alive").open("w")
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Stop the server, if one was started, and delete the folder. Twice is fine."""
+        if not self._alive.closed:
+            EmbeddedPostgres(self.directory / "server").destroy()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self._alive.close()
+
+
+class Scratch:
+    """A server to make test databases on.
+
+    Args:
+        admin_dsn: URL of a database of it, of a user who may create databases.
+        migrate: Called with the URL of an empty database, to fill the template.
+        revision: Changes whenever what ``migrate`` does changes.
+    """
+
+    def __init__(
+        self, admin_dsn: str, migrate: Callable[[str], Awaitable[object]], revision: str
+    ) -> None:
+        digest = hashlib.blake2b(revision.encode(), digest_size=6).hexdigest()
+        self.admin_dsn = admin_dsn
+        self._template = f"channel_server_template_{digest}"
+        self._migrate = migrate
+        self._prepared = False
+
+    def create(self, *, empty: bool = False) -> str:
+        """Return the URL of a new database, migrated unless it is to be empty. Blocking."""
+        name = f"channel_server_test_{os.getpid()}_{secrets.token_hex(2)}_{next(_serial)}"
+        return run(self._create(name, empty=empty))
+
+    def drop(self, dsn: str) -> None:
+        """Drop a database that :meth:`create` made, throwing out who is connected. Blocking."""
+        run(databases.drop(self.admin_dsn, databases.database_name(dsn)))
+
+    async def _create(self, name: str, *, empty: bool) -> str:
+        if empty:
+            return await databases.create(self.admin_dsn, name)
+        if not self._prepared:
+            await databases.ensure_template(self.admin_dsn, self._template, self._migrate)
+            self._prepared = True
+        return await databases.create(self.admin_dsn, name, template=self._template)
+
+
+def shared_server(session: Path) -> str:
+    """Start the server of a session, or join it, and return its URL.
+
+    Args:
+        session: The folder of the session, see :class:`Session`.
+    """
+    server = EmbeddedPostgres(session / "server", fast=True, settings=_SETTINGS)
+    if not server.running():
+        _watchdogs.append(watch(session))
+    return server.start()
+
+
+def watch(session: Path) -> "subprocess.Popen[bytes]":
+    """Start the process that ends the server of a session whose holder is gone."""
+    return subprocess.Popen(  # noqa: S603 (this interpreter, this module)
+        [sys.executable, "-m", "schema.scratch", str(session)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def outlast(session: Path) -> None:
+    """Wait until the holder of a session is gone, then stop its server and delete the folder."""
+    try:
+        with (session / "alive").open("w") as alive:
+            fcntl.flock(alive, fcntl.LOCK_EX)
+    except FileNotFoundError:
+        # The session was over before we came to look.
+        return
+    EmbeddedPostgres(session / "server").destroy()
+    shutil.rmtree(session, ignore_errors=True)
+
+
+def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine to its end on a loop of its own, whether or not one runs here. Blocking."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
+if __name__ == "__main__":
+    outlast(Path(sys.argv[1]))

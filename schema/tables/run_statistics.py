@@ -1,0 +1,33 @@
+"""What became of the runs of each workflow on each day."""
+
+from sqlalchemy import Column, Date, Float, Integer, Table
+
+from schema.tables.base import (
+    foreign_key,
+    json_column,
+    metadata,
+    primary_key,
+    timestamp,
+    uuid,
+)
+
+run_statistics = Table(
+    "run_statistics",
+    metadata,
+    uuid("workflow_id"),
+    Column("day", Date, nullable=False),
+    Column("total", Integer, nullable=False),
+    json_column("states", default="{}"),
+    Column("seconds", Float, nullable=False),
+    timestamp("computed_at", null=False),
+    primary_key("run_statistics", "workflow_id", "day", field="day"),
+    foreign_key(
+        "run_statistics_workflow_id_fkey",
+        ["workflow_id"],
+        "workflows(id)",
+        field="workflow_id",
+        on_delete="CASCADE",
+    ),
+)
+"""``day`` is the one, in UTC, on which the runs finished; ``states`` counts them by state, and
+``seconds`` is the time that they took together. Derived: the rows of ``runs`` are the truth."""
