@@ -1,0 +1,1 @@
+"""The run gateway: which socket, which topic, which message does what."""

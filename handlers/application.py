@@ -1,0 +1,224 @@
+"""The whole gateway as one object: open, start, stop.
+
+::
+
+    application = Application(Settings.load())
+    await application.start()   # database, services, sockets and HTTP on one port
+    ...
+    await application.stop()    # claims are answered, channels finish, sockets close with 1012
+
+Tests that need no port and no background services `open` it instead of starting it, and connect to
+`sockets` without a network.
+"""
+
+import asyncio
+from typing import Final
+
+from channel_server.endpoint import Endpoint, Mount
+from channel_server.log import get_logger
+from channel_server.metrics import Metrics
+from channel_server.pubsub import PubSub
+from channel_server.service import Service
+from channel_server.socket import Socket
+from handlers.config import Settings
+from handlers.gateway import Gateway
+from handlers.gateway_metrics import GatewayMetrics
+from handlers.janitor import Janitor
+from handlers.jobs.engine import JobEngine
+from handlers.leases import LeaseWatch
+from handlers.notices import Notices
+from handlers.readiness import Readiness
+from handlers.sockets import user_socket, worker_socket
+from schema.listener import Listener
+from schema.repo import Repo
+
+WORKER_MOUNT: Final = "/worker"
+USER_MOUNT: Final = "/socket"
+
+LISTENER_PATIENCE: Final = 5.0
+"""Seconds that `start` waits for the listener; it goes on connecting afterwards."""
+
+log = get_logger(__name__)
+
+
+class NotOpenError(Exception):
+    """A part of the application was used before `open` or `start`."""
+
+    def __str__(self) -> str:
+        return "the application is not open; await open() or start() first"
+
+
+class Application:
+    """One process of the run gateway.
+
+    Args:
+        settings: a configuration that was checked.
+
+    Attributes:
+        settings: the configuration.
+        pubsub: where dashboards and workers are subscribed.
+        metrics: what is counted.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.pubsub = PubSub(metrics=self.metrics)
+        self._counted = GatewayMetrics(self.metrics.registry)
+        self._gateway: Gateway | None = None
+        self._endpoint: Endpoint | None = None
+        self._services: list[Service] = []
+        self._listener: Listener | None = None
+        self._notices: Notices | None = None
+
+    @property
+    def gateway(self) -> Gateway:
+        """The parts that channels, services and controllers share.
+
+        Raises:
+            NotOpenError: it is not open.
+        """
+        if self._gateway is None:
+            raise NotOpenError
+        return self._gateway
+
+    @property
+    def repo(self) -> Repo:
+        """The door to the database."""
+        return self.gateway.repo
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The port, while the application is started.
+
+        Raises:
+            NotOpenError: it is not started.
+        """
+        if self._endpoint is None:
+            raise NotOpenError
+        return self._endpoint
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The background services by name, while the application is started."""
+        return {service.name: service for service in self._services}
+
+    @property
+    def sockets(self) -> dict[str, type[Socket]]:
+        """The sockets by the path they are mounted at."""
+        return {
+            WORKER_MOUNT: worker_socket(self.gateway),
+            USER_MOUNT: user_socket(self.gateway),
+        }
+
+    def render_metrics(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return self.metrics.render()
+
+    async def open(self) -> "Application":
+        """Connect to the database; no port, no services. Twice is fine.
+
+        Raises:
+            OSError: the database cannot be reached.
+        """
+        if self._gateway is None:
+            settings = self.settings
+            repo = await Repo.connect(
+                settings.database_url,
+                max_size=settings.database_pool_size,
+                statement_timeout_ms=round(settings.database_statement_timeout * 1000),
+                acquire_timeout=settings.database_acquire_timeout,
+                state_machine=settings.state_machine,
+            )
+            self._gateway = Gateway(settings, repo, self.pubsub, self._counted)
+        return self
+
+    async def start(self) -> "Application":
+        """Open, begin all services, and serve.
+
+        New websockets are accepted once the database was found well.
+
+        Raises:
+            OSError: the database cannot be reached, or the address cannot be bound.
+        """
+        await self.open()
+        try:
+            await self._start_listener()
+            self._endpoint = self._build_endpoint()
+            self._endpoint.ready = False
+            await self._start_services(self._endpoint)
+            await self._endpoint.start()
+        except BaseException:
+            await self.stop(drain=False)
+            raise
+        log.info("application_started", url=self._endpoint.http_url)
+        return self
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """Send all clients away and end everything; twice, and before `start`, are fine.
+
+        Args:
+            drain: whether to spread the closing of websockets over the drain window.
+        """
+        gateway = self._gateway
+        if gateway is None:
+            return
+        gateway.draining = True
+        gateway.feed.close()  # event streams end by themselves, the port need not wait for them
+        if self._endpoint is not None:
+            await self._endpoint.stop(drain=drain)
+        for service in self._services:
+            await service.stop()
+        if self._listener is not None:
+            await self._listener.stop()
+        if self._notices is not None:
+            await self._notices.stop()
+        gateway.work_available.close()
+        await gateway.repo.close()
+        self._gateway = self._endpoint = self._listener = self._notices = None
+        self._services = []
+
+    def _build_endpoint(self) -> Endpoint:
+        # HTTP is a room of its own; in-process tests of channels do without it.
+        from handlers.http.app import build_http_app
+
+        settings = self.settings
+        for socket in (sockets := self.sockets).values():
+            self.metrics.declare_events(socket.events())
+        return Endpoint(
+            [Mount(path, socket) for path, socket in sockets.items()],
+            http_app=build_http_app(self),
+            host=settings.host,
+            port=settings.port,
+            pubsub=self.pubsub,
+            metrics=self.metrics,
+            drain_window=settings.drain_window,
+        )
+
+    async def _start_listener(self) -> None:
+        self._notices = Notices(self.gateway)
+        self._listener = Listener(
+            self.settings.database_url, self._notices.received, self._notices.resync
+        )
+        await self._listener.start()
+        try:
+            async with asyncio.timeout(LISTENER_PATIENCE):
+                await self._listener.connected.wait()
+        except TimeoutError:
+            log.warning("listener_not_connected")
+
+    async def _start_services(self, endpoint: Endpoint) -> None:
+        def changed(ready: bool) -> None:
+            endpoint.ready = ready
+
+        readiness = Readiness(self.repo, self.settings.database_url, changed)
+        engine = JobEngine(self.gateway.engine)
+        self._services = [LeaseWatch(self.gateway), Janitor(self.gateway), engine, readiness]
+        for service in self._services:
+            await service.start()
+        try:
+            async with asyncio.timeout(LISTENER_PATIENCE):
+                await readiness.started()
+                await engine.attempted.wait()
+        except TimeoutError:
+            log.warning("readiness_unknown")

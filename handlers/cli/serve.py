@@ -1,0 +1,101 @@
+"""``serve``: the server of a deployment."""
+
+import argparse
+import asyncio
+import signal
+from typing import Any
+
+import migrations
+from handlers.cli import exit_codes
+from handlers.cli.database import reach
+from handlers.cli.environment import load_settings
+from handlers.cli.errors import unavailable, usage
+from handlers.cli.output import Output
+from handlers.cli.parsing import add_command
+from handlers.config import Settings
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "serve",
+        run,
+        help="serve workers, dashboards and webhooks",
+        description="Serve workers, dashboards and webhooks until SIGTERM or Ctrl-C, which drain: "
+        "sockets are closed over some seconds, what is being answered is answered.",
+        epilog="needs DATABASE_URL, WORKER_SECRET and WORKER_RUNS_PRIVATE_KEY "
+        "(`channel-server keys new`);\nthe other settings are in the README",
+    )
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--migrate", action="store_true", help="apply missing migrations first")
+
+
+def run(options: argparse.Namespace, out: Output) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    given = {"host": options.host, "port": options.port}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    settings = load_settings(**overrides)
+    from handlers.cli.loop import run_loop
+
+    run_loop(_serve(settings, out, migrate=options.migrate))
+    return exit_codes.OK
+
+
+async def _serve(settings: Settings, out: Output, *, migrate: bool) -> None:
+    from channel_server.log import configure
+    from handlers.application import Application
+
+    configure(settings.log_format, level=settings.log_level)
+    await _check_tables(settings, migrate=migrate)
+    stopped = stop_signals()
+    application = Application(settings)
+    await start(application, settings)
+    if out.as_json:
+        out.data({"listening": application.endpoint.http_url})
+    else:
+        out.note(f"listening at {application.endpoint.http_url}")
+    try:
+        await stopped.wait()
+    finally:
+        await application.stop()
+
+
+async def _check_tables(settings: Settings, *, migrate: bool) -> None:
+    if migrate:
+        await reach(migrations.up, settings.database_url)
+        return
+    status = await reach(migrations.status, settings.database_url)
+    if not status.up_to_date:
+        raise unavailable(
+            "The database is not migrated.",
+            why=f"Pending: {', '.join(status.pending)}.",
+            hint="run `channel-server migrate up`, or serve with --migrate",
+        )
+
+
+async def start(application: Any, settings: Settings) -> None:
+    """Start an application.
+
+    Raises:
+        CommandError: The port cannot be had.
+    """
+    try:
+        await application.start()
+    except OSError as error:
+        await application.stop()
+        raise usage(
+            f"Cannot listen at {settings.host}:{settings.port}.",
+            why=error.strerror or str(error),
+            hint="end what uses the port, or choose another with --port",
+        ) from None
+
+
+def stop_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and Ctrl-C set, instead of what they do by themselves."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped

@@ -1,0 +1,1 @@
+"""One module per message of a worker: decode, one statement, reply, broadcast."""

@@ -1,0 +1,108 @@
+"""What all channels, services and controllers of one application share."""
+
+import asyncio
+from uuid import UUID
+
+import msgspec
+
+from channel_server.log import get_logger
+from channel_server.pubsub import PubSub
+from handlers.config import Settings
+from handlers.gateway_metrics import GatewayMetrics
+from handlers.jobs.engine import build_engine
+from handlers.log_writer import LogWriter
+from handlers.pipeline_feed import PipelineFeed
+from handlers.queue_hint import QueueHint
+from handlers.run_tokens import RunTokens, UserTokens, WorkerTokens
+from handlers.scrubber import Scrubbers
+from handlers.webhook_replies import Outcome, WebhookReplies
+from handlers.work_available import WorkAvailable
+from schema.crypto import Cipher
+from schema.outcomes import Event, Owner, is_final
+from schema.repo import Repo
+
+RUN_UPDATED = "run:updated"
+RUN_CREATED = "run:created"
+
+CLAIM_TURNS = 4
+"""Claims of one process under way at one time: more would only race each other for runs."""
+
+log = get_logger(__name__)
+
+
+class Gateway:
+    """The parts of the run gateway.
+
+    Args:
+        settings: the configuration.
+        repo: the door to the database.
+        pubsub: where dashboards and workers are subscribed.
+        metrics: what is counted.
+
+    Attributes:
+        draining: claims are answered with no runs from now on.
+        engine: durable jobs; started and stopped with the application.
+        feed: pipelines as they change.
+    """
+
+    def __init__(
+        self, settings: Settings, repo: Repo, pubsub: PubSub, metrics: GatewayMetrics
+    ) -> None:
+        self.settings = settings
+        self.repo = repo
+        self.pubsub = pubsub
+        self.metrics = metrics
+        metrics.observed = lambda: repo.violations_observed
+        self.worker_tokens = WorkerTokens(settings.worker_secret)
+        self.run_tokens = RunTokens(settings.private_key_pem())
+        self.user_tokens = UserTokens(settings.user_key())
+        self.cipher = Cipher(settings.credential_key())
+        self.hint = QueueHint(settings.queue_recheck)
+        self.work_available = WorkAvailable(pubsub, settings.work_available_interval)
+        self.webhooks = WebhookReplies()
+        self.scrubbers = Scrubbers()
+        self.claim_turns = asyncio.Semaphore(CLAIM_TURNS)
+        self.log_writer = LogWriter(repo)
+        self.engine = build_engine(settings, repo, {"gateway": self})
+        self.feed = PipelineFeed(self.engine)
+        self.draining = False
+
+    def run_token(self, owner: Owner, run_timeout_ms: int | None) -> str:
+        """The token that comes with a claim; it outlives the run and its outages."""
+        settings = self.settings
+        timeout = settings.run_timeout if run_timeout_ms is None else run_timeout_ms / 1000
+        return self.run_tokens.issue(owner, timeout + settings.run_grace + settings.run_token_extra)
+
+    def publish(self, run_id: UUID, project_id: UUID, event: str, payload_json: str) -> None:
+        """Tell everybody who watches of one committed change."""
+        payload = msgspec.Raw(payload_json.encode())
+        self.pubsub.broadcast(f"run:{run_id}", event, payload)
+        if event == RUN_UPDATED:
+            self.pubsub.broadcast(f"project:{project_id}", event, payload)
+
+    def publish_event(self, event: Event) -> None:
+        """Tell everybody who watches of one event that the schema returned."""
+        self.publish(event.run_id, event.project_id, event.name, event.payload_json)
+
+    def queue_changed(self) -> None:
+        """A run may be claimable: ask the database again, and tell the workers."""
+        self.hint.invalidate()
+        self.work_available.notify()
+
+    def run_ended(self) -> None:
+        """A run is over: a workflow or project that was at its limit has room again."""
+        if self.hint.holds_back:
+            self.work_available.notify()
+        self.hint.invalidate()
+
+    def answer_caller(self, event: Event) -> None:
+        """Answer the HTTP caller who waits for this run, if the event is the end of it.
+
+        For runs that end without their worker: lost, or cancelled by an operator.
+        """
+        run_id = str(event.run_id)
+        if event.name != RUN_UPDATED or not self.webhooks.waits_for(run_id):
+            return
+        told = msgspec.json.decode(event.payload_json)
+        if is_final(told["run"]["state"]):
+            self.webhooks.run_ended(run_id, Outcome(told["run"]))

@@ -1,0 +1,64 @@
+"""The HTTP application: controllers, limits, and the headers of every answer."""
+
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from handlers.http.backend import Backend, state_for
+from handlers.http.errors import on_exception, on_http_exception
+from handlers.http.headers import SecurityHeaders
+from handlers.http.health import healthz, readyz
+from handlers.http.metrics import metrics
+from handlers.http.pipeline_dispatch import dispatch
+from handlers.http.pipeline_streams import stream_job, stream_pipeline
+from handlers.http.pipelines import (
+    abort,
+    cancel,
+    list_all,
+    recover,
+    show,
+    show_active,
+    show_job,
+    show_jobs,
+    show_recalculation_status,
+)
+from handlers.http.stale_stats import stale_runs, stale_stats
+from handlers.http.webhooks import receive_webhook
+
+_FORM_BYTES = 64 * 1024
+"""What a form has beside the file in it."""
+
+
+def build_http_app(application: Backend) -> ASGIApp:
+    """Return the ASGI application that is served beside the sockets.
+
+    Args:
+        application: Where requests go; only used while a request is handled.
+    """
+    settings = application.gateway.settings
+    jobs = Router(
+        "/api/pipelines",
+        route_handlers=[
+            *(list_all, show, show_jobs, show_job, show_active),
+            show_recalculation_status,
+            *(recover, cancel, abort, dispatch, stream_pipeline, stream_job),
+        ],
+        request_max_body_size=settings.pipelines_max_upload_bytes + _FORM_BYTES,
+    )
+    health = Router("/api/health", route_handlers=[stale_stats, stale_runs])
+    app = Litestar(
+        [receive_webhook, healthz, readyz, metrics, jobs, health],
+        exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="channel_server",
+            version="1",
+            path="/openapi",
+            render_plugins=[JsonRenderPlugin()],
+        ),
+        request_max_body_size=settings.webhook_max_body_bytes,
+        state=state_for(application),
+    )
+    return SecurityHeaders(app)

@@ -1,0 +1,93 @@
+"""The two sockets: `/worker` for workers, `/socket` for dashboards."""
+
+from typing import Any, ClassVar
+
+from channel_server.limits import SocketLimits
+from channel_server.socket import ConnectInfo, Refuse, Route, Socket
+from handlers.config import Settings
+from handlers.gateway import Gateway
+from handlers.pipeline_channel import ModuleChannel, PipelineChannel
+from handlers.project_viewer import ProjectViewerChannel
+from handlers.run_viewer import RunViewerChannel
+from handlers.run_worker import RunWorkerChannel
+from handlers.worker_queue import WorkerQueueChannel
+
+FORBIDDEN = Refuse(403, "forbidden")
+
+
+class GatewaySocket(Socket):
+    """A socket of one gateway; the subclasses made per application know which."""
+
+    gateway: ClassVar[Gateway]
+
+
+class WorkerSocket(GatewaySocket):
+    """A worker, by worker token. Bad tokens are refused at the upgrade, never later."""
+
+    def connect(self, params: dict[str, Any], info: ConnectInfo) -> Refuse | None:
+        """Accept a genuine worker token."""
+        worker = self.gateway.worker_tokens.verify(params.get("token"))
+        if worker is None:
+            return FORBIDDEN
+        self.assigns.update(gateway=self.gateway, worker=worker)
+        return None
+
+
+class UserSocket(GatewaySocket):
+    """A dashboard, by user token in the subprotocol or in the query."""
+
+    def connect(self, params: dict[str, Any], info: ConnectInfo) -> Refuse | None:
+        """Accept a genuine user token; the connection ends when the token expires."""
+        user = self.gateway.user_tokens.verify(info.auth_token or params.get("token"))
+        if user is None:
+            return FORBIDDEN
+        self.assigns.update(gateway=self.gateway, user=user)
+        self.expires_at = user.expires_at
+        return None
+
+    def id(self) -> str | None:
+        """A topic per user, to disconnect somebody everywhere."""
+        return f"user_socket:{self.assigns['user'].subject}"
+
+
+def worker_socket(gateway: Gateway) -> type[WorkerSocket]:
+    """The worker socket of this gateway."""
+    routes = (Route("worker:queue", WorkerQueueChannel), Route("run:*", RunWorkerChannel))
+    limits = worker_limits(gateway.settings)
+    parts = {"gateway": gateway, "channels": routes, "limits": limits}
+    return type("WorkerSocket", (WorkerSocket,), parts)
+
+
+def user_socket(gateway: Gateway) -> type[UserSocket]:
+    """The dashboard socket of this gateway."""
+    routes = (
+        Route("run:*", RunViewerChannel),
+        Route("project:*", ProjectViewerChannel),
+        Route("pipeline:*", PipelineChannel),
+        Route("module:*", ModuleChannel),
+    )
+    parts = {"gateway": gateway, "channels": routes, "limits": user_limits(gateway.settings)}
+    return type("UserSocket", (UserSocket,), parts)
+
+
+def worker_limits(settings: Settings) -> SocketLimits:
+    """Limits of the worker socket: large and deep messages, many runs, any `Origin` or none."""
+    size = settings.worker_max_frame_bytes
+    return SocketLimits(
+        max_frame_bytes=size,
+        max_send_queue_bytes=2 * size,
+        message_deadline=120.0,
+        json_depth=256,
+        max_topics=1000,
+        check_origin="any",
+    )
+
+
+def user_limits(settings: Settings) -> SocketLimits:
+    """Limits of the dashboard socket."""
+    return SocketLimits(
+        max_frame_bytes=settings.user_max_frame_bytes,
+        max_send_queue_bytes=settings.user_send_queue_bytes,
+        check_origin=settings.check_origin or "same-host",
+        auth_token=True,
+    )

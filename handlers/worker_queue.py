@@ -1,0 +1,158 @@
+"""Topic `worker:queue`: workers ask for runs.
+
+Nothing here is allowed to fail from the worker's point of view. A claim without an answer costs the
+worker a slot for an hour, an error or an answer without `runs` costs it its process. So a claim is
+always answered at once, with `runs`, if need be with none.
+"""
+
+from typing import Any, Final, cast
+
+from channel_server.channel import Channel, Reply, on
+from channel_server.log import get_logger
+from handlers import wire_errors
+from handlers.gateway import Gateway
+from handlers.params import fields_of
+from handlers.run_tokens import WorkerIdentity
+from schema import queue
+from schema.queue import ClaimedRun, Claims
+from schema.refused import Refused
+
+DEFAULT_QUEUES: Final = ("manual", "*")
+LARGEST_DEMAND: Final = 100
+LONGEST_NAME: Final = 255
+MOST_QUEUES: Final = 64
+
+_NO_RUNS: Final = Reply("ok", {"runs": []})
+
+log = get_logger(__name__)
+
+
+class Demand:
+    """What a claim asks for, made usable whatever came.
+
+    Args:
+        payload: of the `claim`.
+
+    Attributes:
+        count: how many runs at most, 0 to 100; 1 if the payload does not say.
+        worker_name: the worker's name for people, or None.
+        queues: queues in order of preference.
+    """
+
+    __slots__ = ("count", "queues", "worker_name")
+
+    def __init__(self, payload: Any) -> None:
+        fields = fields_of(payload)
+        self.count = _count(fields.get("demand", 1))
+        self.worker_name = _name(fields.get("worker_name"))
+        self.queues = _queues(fields.get("queues"))
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return 0
+    return max(0, min(value, LARGEST_DEMAND))
+
+
+def _name(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value.replace("\0", "\ufffd").strip()[:LONGEST_NAME] or None
+
+
+def _queues(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return DEFAULT_QUEUES
+    names = (_name(item) for item in cast("list[Any]", value)[:MOST_QUEUES])
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+class WorkerQueueChannel(Channel):
+    """The queue as one worker sees it. The topic's broadcasts, `work-available`, go to it."""
+
+    def join(self, payload: Any) -> Reply | None:
+        """Let verified workers in; plain, so that a burst of joins and leaves keeps its order."""
+        return None if isinstance(self._worker, WorkerIdentity) else wire_errors.UNAUTHORIZED
+
+    @property
+    def _worker(self) -> WorkerIdentity | None:
+        return self.assigns.get("worker")
+
+    @property
+    def _gateway(self) -> Gateway:
+        return self.assigns["gateway"]
+
+    @on("claim")
+    async def claim(self, payload: Any) -> Reply:
+        """Hand out up to `demand` runs, each with its token."""
+        gateway = self._gateway
+        demand = Demand(payload)
+        if gateway.draining:
+            gateway.metrics.claims["draining"] += 1
+            return _NO_RUNS
+        if not demand.count or not demand.queues or gateway.hint.known_empty(demand.queues):
+            gateway.metrics.claims["hinted"] += 1
+            return _NO_RUNS
+        runs = await self._claim(demand)
+        if runs and not self.connected:
+            await self._release(runs)
+            return _NO_RUNS
+        return Reply("ok", {"runs": [self._offer(run) for run in runs]})
+
+    def handle_in(self, event: Any, payload: Any) -> Reply:
+        """Refuse what we do not know; the channel lives on."""
+        return wire_errors.UNKNOWN_EVENT
+
+    async def _claim(self, demand: Demand) -> list[ClaimedRun]:
+        gateway = self._gateway
+        mark = gateway.hint.before_claim()
+        worker = self._worker
+        try:
+            async with gateway.claim_turns:
+                # Somebody else may have found the queue empty while this one waited.
+                if gateway.hint.known_empty(demand.queues):
+                    gateway.metrics.claims["hinted"] += 1
+                    return []
+                claims = await queue.claim(
+                    gateway.repo,
+                    demand.count,
+                    demand.worker_name,
+                    None if worker is None else worker.worker_id,
+                    demand.queues,
+                )
+        except Exception:
+            log.exception("claim_failed")
+            gateway.metrics.internal_errors += 1
+            return []
+        if isinstance(claims, Refused):
+            gateway.metrics.claims[claims.kind] += 1
+            return []
+        self._note(demand, claims, mark)
+        return claims.runs
+
+    def _note(self, demand: Demand, claims: Claims, mark: int) -> None:
+        gateway = self._gateway
+        gateway.metrics.claims["runs" if claims.runs else "empty"] += 1
+        gateway.metrics.runs_claimed += len(claims.runs)
+        if not claims.runs and not claims.raced:
+            gateway.hint.found_nothing(demand.queues, mark, held_back=not claims.idle)
+        for run in claims.runs:
+            gateway.publish_event(run.event)
+
+    def _offer(self, run: ClaimedRun) -> dict[str, str]:
+        return {
+            "id": str(run.id),
+            "token": self._gateway.run_token(run.owner, run.run_timeout_ms),
+        }
+
+    async def _release(self, runs: list[ClaimedRun]) -> None:
+        """Give back what nobody will hear of; the lease watch does what fails here."""
+        gateway = self._gateway
+        released = await queue.release_all(gateway.repo, [run.owner for run in runs])
+        if isinstance(released, Refused):
+            log.warning("release_refused", kind=released.kind, runs=len(runs))
+            return
+        gateway.metrics.runs_released["socket_gone"] += len(released)
+        for event in released:
+            gateway.publish_event(event)
+        gateway.queue_changed()
