@@ -1,0 +1,79 @@
+"""W17: a process killed at any step of any job leaves the totals of an undisturbed run."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from emissions_lab import ENERGY, PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab, settings
+
+from handlers.emissions.dispatch import report_module
+from handlers.emissions.inputs import store_input
+from pipelines import EntityType, NewJob, PipelineStatus
+from pipelines.storage import jobs as job_storage
+
+CHILD = Path(__file__).parent / "emissions_child.py"
+STEPS = ("claimed", "handled", "finished", "chained", "committing")
+WINDOW = 1.0
+
+
+@pytest.mark.parametrize("job_type", ["csv_ingest", "emission_recalc", "aggregation"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_w17_killed_process_loses_and_doubles_nothing(
+    emissions: EmissionsLab, step: str, job_type: str
+) -> None:
+    setup = await emissions.engine()
+    await emissions.sample(setup, "energy", "process")
+    path = SAMPLE / "factors_purchase.csv"
+    await emissions.upload(setup, path, target="factors", module=PURCHASE)
+    await setup.stop()
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(CHILD), emissions.url, str(WINDOW), step, job_type),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert child.stdout is not None
+        async with asyncio.timeout(30):
+            assert await child.stdout.readline() == b"ready\n"
+            pipelines = [await submit(emissions, None), await submit(emissions, "U-100")]
+            assert await child.wait() == -9
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    window = timedelta(seconds=WINDOW)
+    engine = await emissions.engine(
+        settings=settings(stale_window=window, poll_interval=window / 4)
+    )
+    for submitted in pipelines:
+        snapshot = await emissions.ended(engine, submitted)
+        assert snapshot.progress.status is PipelineStatus.SUCCESS, snapshot.progress
+    assert await emissions.module_total("U-100", ENERGY) == 400
+    assert await emissions.module_total("U-100", PROCESS) == 225
+    assert await emissions.module_total("U-100", PURCHASE) == 700
+    assert await emissions.value("SELECT count(*) FROM data_entries") == 14
+    assert await emissions.value("SELECT count(*) FROM data_entry_emissions") == 14
+    assert not await emissions.value("SELECT count(*) FROM pipeline_jobs WHERE state = 'RUNNING'")
+
+
+async def submit(emissions: EmissionsLab, unit: str | None) -> job_storage.Submitted:
+    """Submit the purchases, for all units or added for one, without running them here."""
+    content = await asyncio.to_thread((SAMPLE / "data_purchase.csv").read_bytes)
+    async with emissions.pool.acquire() as connection:
+        digest = await store_input(connection, "data_purchase.csv", content)
+        entity = None
+        if unit is not None:
+            entity = await report_module(connection, unit, YEAR, PURCHASE)
+        kind = EntityType.MODULE_PER_YEAR if unit is None else EntityType.MODULE_UNIT_SPECIFIC
+        new = NewJob(
+            job_type="csv_ingest",
+            config={"input": digest},
+            tenant_id=unit,
+            entity_type=kind,
+            entity_id=entity,
+            module_type_id=PURCHASE,
+            year=YEAR,
+        )
+        return await job_storage.submit(connection, new)

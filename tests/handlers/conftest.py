@@ -1,0 +1,35 @@
+"""Applications under test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from handlers.application import Application
+from tests.handlers.bench import Bench, project_with_credential, settings
+from tests.schema.world import World
+
+MakeBench = Callable[..., Awaitable[Bench]]
+
+
+@pytest.fixture
+async def make_bench(database_url: str) -> AsyncIterator[MakeBench]:
+    """A function that opens an application, with settings of its own, on the test's database."""
+    made: list[Bench] = []
+
+    async def make(spec: Any = None, **more: Any) -> Bench:
+        app = await Application(settings(database_url, **more)).open()
+        world = await World.create(app.repo, spec or project_with_credential())
+        made.append(Bench(app, world))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        await bench.close()
+        await bench.app.stop()
+
+
+@pytest.fixture
+async def bench(make_bench: MakeBench) -> Bench:
+    """An application with default settings."""
+    return await make_bench()

@@ -1,0 +1,134 @@
+"""``dev`` as a process: the demo from nothing to two finished runs, and nothing left behind."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import httpx
+
+from handlers.cli.environment import read_env
+from handlers.cli.posting import post_json
+from tests.handlers.cli_bench import WORKER
+from tests.handlers.process import Process, command, names
+
+
+def postgres_pid(folder: Path) -> int:
+    file = folder / ".channel_server" / "postgres" / "data" / "postmaster.pid"
+    return int(file.read_text().splitlines()[0])
+
+
+def alive(pid: int) -> bool:
+    """Say whether a process lives; one that nobody has reaped yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def children(pid: int) -> set[int]:
+    """Return the child processes of a process."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return {int(word) for word in listed.split()}
+
+
+async def url_of(process: Process) -> str:
+    return (await process.line_with("serving at")).split()[-1]
+
+
+async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path: Path) -> None:
+    async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
+        url = await url_of(process)
+        await process.line_with("Both runs are over")
+        text = process.text
+        for part in (
+            "step Check success",
+            "step Price fail",
+            "step Report fail",
+            "step Deliver success",
+            "JOB order 1 costs 37.5",
+            "JOB logging in with ***",
+            "run success",
+            "run failed (JobError: order 2 needs a person)",
+            "400.0   350.0     225.0    975.0",
+            "123.5   0.0       56.0     179.5",
+        ):
+            assert part in text
+        hook = (await process.line_with("curl -s")).split()[2]
+        assert hook.startswith(f"{url}/i/")
+        await process.line_with("make clean")
+        further = await post_json(hook, {"id": 3, "quantity": 5})
+        await process.line_with(f"{further['run_id'][:8]}  run success")
+
+        postgres, below = postgres_pid(tmp_path), children(process.pid)
+        assert below, "the worker is a child"
+        assert await process.end(signal.SIGINT) == 0, process.text
+    assert process.said[-1].endswith("stopped")
+    assert "Traceback" not in process.text
+    assert [pid for pid in (postgres, *below) if alive(pid)] == []
+
+
+async def test_without_a_worker_the_runs_wait_and_the_worker_of_the_hints_takes_them(
+    tmp_path: Path,
+) -> None:
+    words = ("dev", "--demo", "--no-worker", "--port", "0")
+    async with command(*words, folder=tmp_path) as process:
+        await process.line_with("Two runs wait for a worker.")
+        assert children(process.pid) == set()
+        env = {**os.environ, **read_env(tmp_path / ".channel_server" / "worker.env")}
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, str(WORKER), env=env, stderr=asyncio.subprocess.DEVNULL
+        )
+        await process.line_with("run success")
+        worker.terminate()
+        assert await worker.wait() == 0
+        assert await process.end(signal.SIGINT) == 0, process.text
+
+
+async def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
+    async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
+        await process.line_with("an order without a quantity")
+        (worker,) = children(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        await process.line_with("the worker has ended; its log is .channel_server/worker.log")
+        await process.line_with("Two runs wait for a worker.")
+        assert await process.end(signal.SIGTERM) == 0, process.text
+
+
+async def test_a_second_start_finds_its_keys_and_runs_again(tmp_path: Path) -> None:
+    folder = tmp_path / ".channel_server"
+    async with command("dev", "--port", "0", folder=tmp_path) as process:
+        await url_of(process)
+        await process.line_with("Ctrl-C stops it")
+        first = read_env(folder / "env")
+        async with command("dev", folder=tmp_path) as second:
+            assert await second.end() == 2
+            assert "Another `channel-server dev` runs in" in second.text
+        assert await process.end(signal.SIGTERM) == 0, process.text
+    async with command("dev", "--port", "0", folder=tmp_path) as process:
+        url = await url_of(process)
+        await process.line_with("Ctrl-C stops it")
+        again = read_env(folder / "env")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+        assert await process.end(signal.SIGINT) == 0
+    assert again["WORKER_SECRET"] == first["WORKER_SECRET"]
+    assert again["WORKER_RUNS_PRIVATE_KEY"] == first["WORKER_RUNS_PRIVATE_KEY"]
+    assert url.endswith(f":{again['CHANNEL_SERVER_PORT']}")
+    for name in ("env", "worker.env"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert names(tmp_path) == {".channel_server"}
+
+
+async def test_a_signal_during_the_start_stops_what_was_started(tmp_path: Path) -> None:
+    async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
+        await process.line_with("starting PostgreSQL")
+        # As a terminal does: the signal goes to everything that the command has started.
+        os.killpg(process.pid, signal.SIGINT)
+        assert await process.end() == 0, process.text
+    assert process.said[-1].endswith("stopped")
+    assert "Traceback" not in process.text
+    assert not (tmp_path / ".channel_server/postgres/data/postmaster.pid").exists()

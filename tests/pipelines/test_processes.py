@@ -1,0 +1,191 @@
+"""Real processes on one database: killed at each step, and two that share a thousand jobs."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from toy_pipelines import Lab, fast, soon
+
+from pipelines import JobState, NewJob, PipelineStatus
+from pipelines.storage import jobs as job_storage
+
+CHILD = Path(__file__).parent / "toy_child.py"
+WINDOW = 2.0
+POLL = 0.5
+
+
+@contextlib.asynccontextmanager
+async def child(
+    lab: Lab,
+    *,
+    concurrency: int = 4,
+    kill_at: str = "",
+    sent: str = "SIGKILL",
+    window: float = WINDOW,
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(CHILD), lab.url, str(window), str(concurrency), kill_at, sent),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            await soon(process.wait(), 15)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def ready(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    assert await soon(process.stdout.readline(), 30) == b"ready\n"
+
+
+@pytest.mark.parametrize("step", ["claimed", "handled", "finished", "chained", "committing"])
+async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, step: str) -> None:
+    async with child(lab, kill_at=step) as process:
+        await ready(process)
+        submitted = await lab.submit(
+            "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
+        )
+        assert await soon(process.wait(), 15) == -9
+    assert (await lab.job(submitted.job_id)).state is JobState.RUNNING
+    engine = await lab.started(
+        settings=fast(stale_window=timedelta(seconds=WINDOW), poll_interval=timedelta(seconds=POLL))
+    )
+    await lab.quiet(engine)
+    assert await lab.value("SELECT total FROM toy_totals") == 6
+    assert await lab.value("SELECT count(*) FROM toy_effects") == 4
+    snapshot = await engine.snapshot(submitted.pipeline_id)
+    assert snapshot is not None
+    assert snapshot.progress.status is PipelineStatus.SUCCESS
+    assert (await lab.job(submitted.job_id)).attempts == 2
+
+
+@pytest.mark.parametrize("step", ["claimed", "handled", "finished", "committing"])
+async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
+    lab: Lab, step: str
+) -> None:
+    async with child(lab, kill_at=step, sent="SIGSTOP", window=1.0) as process:
+        await ready(process)
+        submitted = await lab.submit(
+            "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
+        )
+        async with asyncio.timeout(15):
+            while (await lab.job(submitted.job_id)).attempts == 0:
+                pass  # the other process is to be the first owner
+        settings = fast(
+            pod="waking", stale_window=timedelta(seconds=1), poll_interval=timedelta(seconds=0.25)
+        )
+        engine = await lab.started(settings=settings)
+        await lab.quiet(engine)
+        columns = "SELECT jobs::text FROM pipeline_jobs AS jobs ORDER BY id"
+        before = await lab.fetch(columns)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert await soon(process.wait(), 15) == 0
+    assert await lab.fetch(columns) == before, "it woke, noticed, and left all rows alone"
+    root = await lab.job(submitted.job_id)
+    assert (root.attempts, (root.locked_by or "").split(":")[0]) == (2, "waking")
+    assert await lab.value("SELECT total FROM toy_totals") == 6
+    assert await lab.value("SELECT count(*) FROM toy_effects") == 4
+
+
+async def submit_many(lab: Lab, number: int, seed: int) -> None:
+    """Submit ingests, each of its own scope so that they may run side by side."""
+    rng = random.Random(seed)
+    async with lab.pool.acquire() as connection:
+        for index in range(number):
+            module, year, det = rng.randint(1, 5), 2025, rng.randint(1, 3)
+            new = NewJob(
+                job_type="csv_ingest",
+                module_type_id=module,
+                year=year,
+                scope_key=None,
+                data_entry_type_id=index,
+                tenant_id=f"tenant-{index % 7}",
+                config={"values": {str(det): index}},
+            )
+            await job_storage.submit(connection, new)
+
+
+async def check(lab: Lab) -> None:
+    rows = await lab.fetch(
+        "SELECT id, state, result, effect.job_id FROM pipeline_jobs"
+        " LEFT JOIN toy_effects AS effect ON effect.job_id = id"
+    )
+    assert {row["state"] for row in rows} == {"FINISHED"}
+    assert {row["result"] for row in rows} == {"SUCCESS"}
+    assert all(row["job_id"] is not None for row in rows), "each effect exactly once"
+    stale = await lab.fetch(
+        "SELECT module, total, sum(value) FROM toy_totals LEFT JOIN toy_inputs"
+        " USING (module, year) GROUP BY module, total HAVING total <> 2 * sum(value)"
+    )
+    assert stale == [], "the last total of each module is that of its last inputs"
+    assert await lab.value("SELECT count(*) FROM toy_totals") == 5
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await lab.value(deadlocks) == 0
+    assert await lab.value("SELECT count(*) FROM pipeline_joins WHERE waits_for_rerun") == 0
+
+
+async def test_two_processes_share_a_thousand_jobs_and_one_is_killed_in_the_middle(
+    lab: Lab,
+) -> None:
+    roots = 1_000
+    await submit_many(lab, roots, seed=7)
+    async with child(lab) as first, child(lab) as second:
+        await ready(first)
+        await ready(second)
+        watcher = await lab.started(settings=fast(run_jobs=False))
+        done = "SELECT count(*) FROM pipeline_jobs WHERE state = 'FINISHED'"
+
+        async def half() -> bool:
+            return await lab.value(done) >= roots // 2
+
+        await lab.until(watcher, half, timeout=60)
+        first.kill()
+        await soon(first.wait())
+        killed = await lab.value("SELECT clock_timestamp()")
+        left = await lab.fetch(
+            "SELECT id FROM pipeline_jobs WHERE state = 'RUNNING' AND locked_by LIKE $1",
+            f"child-{first.pid}:%",
+        )
+        await lab.quiet(watcher, timeout=90)
+    assert await lab.value("SELECT count(*) FROM pipeline_jobs") > roots
+    await check(lab)
+    for row in left:
+        job = await lab.job(row["id"])
+        assert job.locked_by is not None
+        assert job.locked_by.startswith(f"child-{second.pid}:")
+        assert job.claimed_at is not None
+        # The window, one sweep, one poll; the machine may be busy with other tests.
+        assert (job.claimed_at - killed).total_seconds() < WINDOW + 2 * POLL + 5
+
+
+async def test_a_process_that_stops_releases_what_it_runs(lab: Lab) -> None:
+    async with child(lab, window=60) as process:
+        await ready(process)
+        async with lab.pool.acquire() as blocker, blocker.transaction():
+            await blocker.execute("LOCK TABLE toy_effects IN ACCESS EXCLUSIVE MODE")
+            submitted = await lab.submit()
+            await lab.submit("csv_ingest", module_type_id=3, year=2025)
+            await lab.blocked()
+            assert process.stdin is not None
+            process.stdin.close()
+            assert await soon(process.wait(), 15) == 0
+        ingest = (await lab.jobs())[1]
+        assert (ingest.state, ingest.locked_by) == (JobState.NOT_STARTED, None)
+        assert ingest.attempts == 0
+        assert (await lab.job(submitted.job_id)).state is not JobState.RUNNING
+    assert await lab.value("SELECT count(*) FROM pipeline_pods") == 0

@@ -1,0 +1,67 @@
+"""The database stops under running jobs and comes back: nothing is lost, nothing happens twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from toy_pipelines import TABLES, Gate, fast, soon, toy_registry
+
+import migrations
+from pipelines import Engine, JobState, NewJob, open_pool
+from pipelines.storage.connection import is_outage
+from schema.embedded import EmbeddedPostgres
+from schema.scratch import Session
+
+
+@pytest.fixture
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
+    """A server for one test alone."""
+    session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
+    postgres = EmbeddedPostgres(session.directory / "server", fast=True)
+    await asyncio.to_thread(postgres.start)
+    yield postgres
+    await asyncio.to_thread(session.close)
+
+
+@pytest.mark.parametrize("step", ["claimed", "handled", "committing"])
+async def test_jobs_survive_a_database_that_stops_and_comes_back(
+    server: EmbeddedPostgres, step: str
+) -> None:
+    url = server.dsn()
+    await migrations.up(url)
+    pool = await open_pool(url, concurrency=1)
+    await pool.execute(TABLES)
+    gate = Gate(step, "csv_ingest")
+    settings = fast(poll_interval=timedelta(milliseconds=100))
+    engine = Engine(url, toy_registry(), settings, step=gate)
+    await engine.start()
+    await soon(engine.started())
+    submitted = await engine.submit(
+        NewJob(job_type="csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 5}})
+    )
+    await soon(gate.reached)
+    # Cleanly: a server without fsync that crashes may lose what it committed.
+    await asyncio.to_thread(server.stop)
+    gate.open.set()
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                snapshot = await engine.snapshot(submitted.pipeline_id)
+            except Exception as error:
+                assert is_outage(error)  # noqa: PT017 (many of them, then none)
+                continue
+            if snapshot is not None and snapshot.progress.done:
+                break
+            await asyncio.sleep(0)
+    assert snapshot.progress.status == "SUCCESS"
+    assert {job.state for job in snapshot.jobs} == {JobState.FINISHED}
+    row = await pool.fetchrow(
+        "SELECT (SELECT total FROM toy_totals) AS total, count(*) AS effects FROM toy_effects"
+    )
+    assert row is not None
+    assert (row["total"], row["effects"]) == (10, 3)
+    await engine.stop()
+    await pool.close()

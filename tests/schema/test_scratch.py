@@ -1,0 +1,138 @@
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import migrations
+from schema import databases, scratch
+from schema.embedded import EmbeddedPostgres
+from schema.repo import connection
+from schema.scratch import Scratch, Session, outlast, shared_server, watch
+
+HOLD = """
+import sys
+from pathlib import Path
+from schema.embedded import EmbeddedPostgres
+from schema.scratch import Session
+session = Session(Path(sys.argv[1]))
+EmbeddedPostgres(session.directory / "server", fast=True).start()
+print(session.directory, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def parent(request: pytest.FixtureRequest) -> Path:
+    """The folder that test sessions have their folders in."""
+    return request.config.rootpath / ".channel_server" / "test-postgres"
+
+
+@pytest.fixture
+def session(parent: Path) -> Iterator[Session]:
+    """A session of our own."""
+    made = Session(parent)
+    yield made
+    made.close()
+
+
+def test_server_of_a_killed_session_is_stopped_and_its_folder_deleted(parent: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        directory = Path(holder.stdout.readline().strip())
+        server = EmbeddedPostgres(directory / "server")
+        assert server.running()
+        watchdog = watch(directory)
+        assert watchdog.poll() is None
+        holder.kill()
+    watchdog.wait(30)
+    assert not directory.exists()
+    assert not server.running()
+
+
+def test_shared_server_is_started_once_and_watched(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchdogs: list[Any] = []
+    monkeypatch.setattr(scratch, "_watchdogs", watchdogs)
+    url = shared_server(session.directory)
+    assert shared_server(session.directory) == url
+    assert len(watchdogs) == 1
+    assert watchdogs[0].poll() is None
+    session.close()
+    session.close()
+    assert not session.directory.exists()
+    watchdogs[0].wait(30)
+
+
+def test_watchdog_waits_for_the_holder(session: Session) -> None:
+    thread = threading.Thread(target=outlast, args=(session.directory,))
+    thread.start()
+    assert session.directory.exists()
+    session.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    outlast(session.directory)
+
+
+async def test_each_database_is_migrated_and_its_own(postgres_server: Scratch) -> None:
+    urls = [postgres_server.create() for _ in range(2)]
+    async with connection(urls[0]) as conn:
+        await conn.execute("INSERT INTO projects (name) VALUES ('p')")
+        for url in urls:
+            assert (await migrations.status(url)).up_to_date
+        async with connection(urls[1]) as other:
+            assert await other.fetchval("SELECT count(*) FROM projects") == 0
+        # Dropped although we are connected to it.
+        for url in urls:
+            postgres_server.drop(url)
+
+
+async def test_template_is_made_once_and_a_half_made_one_is_made_anew(
+    postgres_server: Scratch,
+) -> None:
+    admin, name = postgres_server.admin_dsn, f"half_made_{os.getpid()}"
+    made: list[str] = []
+
+    async def fail(_url: str) -> None:
+        raise RuntimeError("half made")
+
+    async def prepare(url: str) -> None:
+        made.append(databases.database_name(url))
+
+    with pytest.raises(RuntimeError, match="half made"):
+        await databases.ensure_template(admin, name, fail)
+    for _ in range(2):
+        assert await databases.ensure_template(admin, name, prepare) == name
+    assert made == [name]
+    async with connection(admin) as conn:
+        await conn.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+    await databases.drop(admin, name)
+    await databases.drop(admin, name)
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "a; DROP DATABASE x", 'a"b', "Ä", "x" * 64, "1a"])
+async def test_name_that_is_none_is_refused(postgres_server: Scratch, name: str) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        await databases.create(postgres_server.admin_dsn, name)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@h:1/a", "postgresql://u:p@h:1/b"),
+        ("postgresql://u@/a?host=/s&port=5", "postgresql://u@/b?host=/s&port=5"),
+    ],
+)
+def test_url_of_another_database_keeps_the_rest(url: str, expected: str) -> None:
+    assert databases.with_database(url, "b") == expected
+    assert databases.database_name(expected) == "b"
