@@ -1,0 +1,65 @@
+# `make demo` and `make test` are all that a newcomer needs. Everything installs into .venv,
+# embedded databases live under .channel_server; nothing is created outside this folder.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+TEST_RUNNER ?= $(BIN)/python -m pytest
+PEERS  := tests/peers/node_modules/.installed
+# No cache in the home folder: it would be outside the clone, and an account may have none.
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
+
+.PHONY: help install demo test lint types contracts check coverage bench audit lock clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS): tests/peers/package-lock.json
+	@cd tests/peers && npm ci --silent --no-audit --no-fund --cache $(CURDIR)/$(VENV)/npm
+	@touch $@
+
+install: $(STAMP) ## Make the virtual environment with every pinned dependency.
+
+demo: $(STAMP) ## Start a server, a database and a worker, and watch two runs live.
+	@$(BIN)/channel-server dev --demo
+
+test: $(STAMP) $(PEERS) ## Run every test, in random order and in parallel.
+	@$(TEST_RUNNER) -n auto $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types, strictly.
+	@PYRIGHT_PYTHON_CACHE_DIR=$(CURDIR)/$(VENV)/pyright $(BIN)/pyright
+
+contracts: $(STAMP) ## Check who may import whom.
+	@$(BIN)/lint-imports
+
+coverage: $(STAMP) $(PEERS) ## Run every test and refuse less than 95 % branch coverage.
+	@rm -f .coverage .coverage.*
+	@$(MAKE) --no-print-directory test TEST_RUNNER="$(BIN)/coverage run -m pytest"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=95
+
+check: lint types contracts coverage ## Everything that must hold before a change lands.
+
+bench: $(STAMP) ## Measure this machine: echo, fan-out, idle connections, whole runs.
+	@$(BIN)/python -m benchmarks
+
+audit: $(STAMP) ## Ask the index for known vulnerabilities of what is pinned.
+	@$(BIN)/pip-audit -r requirements.lock --disable-pip --no-deps
+
+lock: ## Pin every dependency with its hash (needs uv).
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --quiet --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what the targets above made.
+	@rm -rf $(VENV) .channel_server tests/peers/node_modules .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
