@@ -26,8 +26,8 @@ except ImportError:  # pragma: no cover  (then nobody asks for an asynchronous f
 if TYPE_CHECKING:
     from channel_server.socket import Socket
     from channel_server.testing.client import SocketClient
-    from channel_server.testing.faults import FaultProxy
     from channel_server.testing.inprocess import InProcess
+    from channel_server.testing.proxy import FaultProxy
     from channel_server.testing.replay import Report
 
 
@@ -95,12 +95,12 @@ def replay_fixture() -> "Callable[..., Awaitable[Report]]":
 @async_fixture
 async def fault_proxy() -> "AsyncIterator[Callable[..., Awaitable[FaultProxy]]]":
     """A function that starts a `FaultProxy`; all are stopped after the test."""
-    from channel_server.testing.faults import FaultProxy
+    from channel_server.testing.proxy import FaultProxy
 
     made: list[FaultProxy] = []
 
-    async def make(host: str, port: int) -> FaultProxy:
-        proxy = FaultProxy(host, port)
+    async def make(host: str, port: int = 0, **options: Any) -> FaultProxy:
+        proxy = FaultProxy(host, port, **options)
         made.append(proxy)
         return await proxy.__aenter__()
 

@@ -19,7 +19,7 @@ from channel_server.client import (
     ReplyValue,
 )
 from channel_server.endpoint import Endpoint, Mount
-from channel_server.testing.faults import FaultProxy
+from channel_server.testing.proxy import FaultProxy
 from channel_server.testing.rooms import RoomSocket
 
 Proxies = Callable[[str, int], Awaitable[FaultProxy]]
