@@ -18,14 +18,15 @@ from channel_server.tokens import Key, TokenError, Verifier
 from schema.outcomes import Owner
 
 Clock = Callable[[], float]
-Role = Literal["viewer", "operator"]
+Role = Literal["viewer", "operator", "admin"]
 
 RUN_ISSUER: Final = "Lightning"
 WORKER_ISSUER: Final = "urn:openfn:worker"
 ALL_TENANTS: Final = "*"
 """In the claim `tenants`: everybody's pipelines."""
 
-_ROLES: Final = ("viewer", "operator")
+ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
+"""Each may do what those before it may."""
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class User(msgspec.Struct, frozen=True):
     Attributes:
         subject: who.
         projects: which projects may be seen.
-        role: a viewer watches, an operator may also act.
+        role: a viewer watches, an operator may also act, an admin also revokes tokens.
         expires_at: Unix seconds at which the connection ends; None means never.
         tenants: whose pipelines may be seen beside those that are nobody's in particular; `*` is
             everybody's. None, as in tokens without the claim, means no pipelines at all.
@@ -51,6 +52,10 @@ class User(msgspec.Struct, frozen=True):
     role: Role
     expires_at: float | None
     tenants: frozenset[str] | None = None
+
+    def may(self, role: Role) -> bool:
+        """Whether the user has a role, or one that includes it."""
+        return ROLES.index(self.role) >= ROLES.index(role)
 
     def sees_tenant(self, tenant_id: str | None) -> bool:
         """Whether pipelines of a tenant, or those of nobody in particular, may be seen."""
@@ -182,7 +187,7 @@ class UserTokens:
             return None
         projects, role = _projects(claims.get("projects")), claims.get("role", "viewer")
         tenants = _tenants(claims.get("tenants", []))
-        if projects is None or tenants is None or role not in _ROLES:
+        if projects is None or tenants is None or role not in ROLES:
             return None
         if "tenants" not in claims:
             tenants = None

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from schema.codes import Code
+
 Type = Callable[[Any], Any]
 """A function from any value but null to a value that can be stored."""
 
@@ -44,11 +46,13 @@ class CastError(Exception):
 
     Attributes:
         message: What the sender is told.
+        code: What programs are told.
     """
 
-    def __init__(self, message: str = INVALID) -> None:
+    def __init__(self, message: str = INVALID, code: Code = "invalid_type") -> None:
         super().__init__(message)
         self.message = message
+        self.code: Code = code
 
 
 def uuid(value: Any) -> UUID:
@@ -127,7 +131,7 @@ def json(value: Any) -> str:
     try:
         return repair_json(_encode(value))
     except RecursionError:
-        raise CastError("is too deeply nested") from None
+        raise CastError("is too deeply nested", "too_deep") from None
     except (TypeError, ValueError, NotImplementedError, OverflowError):
         raise CastError from None
 
@@ -142,7 +146,7 @@ def json_text(value: Any) -> str:
         large = _LARGE_EXPONENT.search(repaired)
         msgspec.json.decode(repaired, type=Any if large else msgspec.Raw)
     except RecursionError:
-        raise CastError("is too deeply nested") from None
+        raise CastError("is too deeply nested", "too_deep") from None
     except (msgspec.DecodeError, ValueError):
         raise CastError from None
     return repaired

@@ -16,6 +16,7 @@ from typing import cast as typing_cast
 import msgspec
 
 from schema import casts
+from schema.codes import Code
 from schema.refused import Refused
 
 BLANK: Final = "This field can't be blank."
@@ -47,11 +48,13 @@ class Changeset(msgspec.Struct, frozen=True):
         changes: Values that were given and could be cast, nulls included, by field.
         errors: Messages by field, in the order in which they were found.
         constraints: Declared constraints by name.
+        codes: What the first message of each field is to programs.
     """
 
     changes: Mapping[str, Any]
     errors: Mapping[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
     constraints: Mapping[str, Constraint] = msgspec.field(default_factory=dict[str, Constraint])
+    codes: Mapping[str, Code] = msgspec.field(default_factory=dict[str, Code])
 
     @property
     def valid(self) -> bool:
@@ -76,10 +79,12 @@ class Changeset(msgspec.Struct, frozen=True):
         kept = {name: value for name, value in self.changes.items() if name not in fields}
         return msgspec.structs.replace(self, changes=kept)
 
-    def add_error(self, field: str, message: str) -> "Changeset":
-        """Add a message to a field."""
+    def add_error(self, field: str, message: str, code: Code | None = None) -> "Changeset":
+        """Add a message to a field; its code is `required` if it is blank, else `invalid`."""
         errors = {**self.errors, field: [*self.errors.get(field, []), message]}
-        return msgspec.structs.replace(self, errors=errors)
+        code = code or ("required" if message == BLANK else None)
+        codes = self.codes if code is None else {field: code, **self.codes}
+        return msgspec.structs.replace(self, errors=errors, codes=codes)
 
     def require(self, *fields: str, message: str = BLANK) -> "Changeset":
         """Refuse fields that are missing, null or only white space.
@@ -89,7 +94,7 @@ class Changeset(msgspec.Struct, frozen=True):
         changeset = self
         for field in fields:
             if field not in self.errors and _blank(self.changes.get(field)):
-                changeset = changeset.add_error(field, message)
+                changeset = changeset.add_error(field, message, "required")
         return changeset
 
     def validate_inclusion(
@@ -147,7 +152,8 @@ class Changeset(msgspec.Struct, frozen=True):
         """Return the errors as a refusal, if there are any."""
         if self.valid:
             return None
-        return Refused({field: list(messages) for field, messages in self.errors.items()})
+        errors = {field: list(messages) for field, messages in self.errors.items()}
+        return Refused(errors, codes=dict(self.codes))
 
     def apply(self) -> dict[str, Any]:
         """Return the values.
@@ -174,10 +180,11 @@ def cast(params: Any, fields: Mapping[str, casts.Type]) -> Changeset:
             the changes; null is null, of whatever type.
     """
     if not isinstance(params, Mapping):
-        return Changeset({}, {BASE: [casts.INVALID]})
+        return Changeset({}, {BASE: [casts.INVALID]}, codes={BASE: "invalid_type"})
     given = typing_cast("Mapping[Any, Any]", params)
     changes: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
+    codes: dict[str, Code] = {}
     for field, cast_to in fields.items():
         if field not in given:
             continue
@@ -185,8 +192,8 @@ def cast(params: Any, fields: Mapping[str, casts.Type]) -> Changeset:
         try:
             changes[field] = None if value is None else cast_to(value)
         except casts.CastError as error:
-            errors[field] = [error.message]
-    return Changeset(changes, errors)
+            errors[field], codes[field] = [error.message], error.code
+    return Changeset(changes, errors, codes=codes)
 
 
 def _blank(value: Any) -> bool:

@@ -25,7 +25,7 @@ from schema.tables import Declared, declared
 
 EVENT: Final = "logs"
 
-TAKEN: Final = Refused(errors={"id": ["has already been taken"]}, kind="invalid")
+TAKEN: Final = Refused(errors={"id": ["has already been taken"]}, code="duplicate")
 
 _CONSTRAINTS: Final = {
     **declared("log_lines"),

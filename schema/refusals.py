@@ -25,13 +25,15 @@ WHERE r.id = $1""",
     {},
 )
 
-UNKNOWN_RUN: Final = Refused(errors={"run_id": ["not found"]}, kind="not_found")
-LEASE_LOST: Final = Refused(errors={}, kind="lease_lost")
-UNKNOWN_STEP: Final = Refused(errors={"step_id": ["not found"]}, kind="invalid")
-STEP_TAKEN: Final = Refused(errors={"step_id": ["has already been taken"]}, kind="invalid")
-STEP_COMPLETED: Final = Refused(errors={"step_id": ["has already been completed"]}, kind="invalid")
-COMPLETED: Final = Refused(errors={"state": ["already in completed state"]}, kind="invalid")
-RACED: Final = Refused(errors={}, kind="busy", retryable=True)
+UNKNOWN_RUN: Final = Refused(errors={"run_id": ["not found"]}, kind="not_found", code="not_found")
+LEASE_LOST: Final = Refused(errors={}, kind="lease_lost", code="lease_lost")
+UNKNOWN_STEP: Final = Refused(errors={"step_id": ["not found"]}, code="not_found")
+STEP_TAKEN: Final = Refused(errors={"step_id": ["has already been taken"]}, code="duplicate")
+STEP_COMPLETED: Final = Refused(
+    errors={"step_id": ["has already been completed"]}, code="wrong_state"
+)
+COMPLETED: Final = Refused(errors={"state": ["already in completed state"]}, code="wrong_state")
+RACED: Final = Refused(errors={}, kind="busy", retryable=True, code="busy")
 """The run became what the event needs only after the statement had looked: ask again."""
 
 
@@ -99,7 +101,7 @@ def state_refusal(current: str, target: str, late: LatePolicy) -> Refused:
     A transition that is legal by now, or that only the policy forbids, is refused as well.
     """
     if not lifecycle.allowed(current, target):
-        return Refused(errors=lifecycle.refusal(current, target), kind="invalid")
+        return Refused(errors=lifecycle.refusal(current, target), code="wrong_state")
     if current == "lost" and late != "accept":
         return COMPLETED
     return RACED

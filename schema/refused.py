@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from schema.codes import Code
+
 Kind = Literal["invalid", "not_found", "lease_lost", "busy", "unavailable", "internal"]
 """Field errors; no such row; another owner; try again; no database; our bug."""
 
@@ -16,9 +18,8 @@ class Refused(msgspec.Struct, frozen=True):
         kind: What sort of refusal.
         retryable: Whether the same request may succeed later.
         constraint: Name of the violated constraint, if that is what it was.
-        code: Finer than ``kind``, for programs: ``not_found``, ``in_use``, ``invalid``,
-            ``required``, ``duplicate``, ``bad_text``, ``invalid_type``, ``too_deep``, ``busy``,
-            ``unavailable``, ...
+        code: Finer than ``kind``, for programs; see :mod:`schema.codes`.
+        codes: Codes of fields that have another one.
         outcome_unknown: The connection was lost with the statement under way: it may have been
             committed after all. Send the same again; every write of this package is idempotent.
     """
@@ -27,8 +28,13 @@ class Refused(msgspec.Struct, frozen=True):
     kind: Kind = "invalid"
     retryable: bool = False
     constraint: str | None = None
-    code: str = "invalid"
+    code: Code = "invalid"
     outcome_unknown: bool = False
+    codes: dict[str, Code] = msgspec.field(default_factory=dict[str, Code])
+
+    def code_of(self, field: str) -> Code:
+        """Return the code of what is wrong with a field."""
+        return self.codes.get(field, self.code)
 
 
 def invalid(field: str, message: str, **more: Any) -> Refused:

@@ -94,7 +94,9 @@ SELECT e.version, e.event, e.payload, {CHANGED_NOTICE} FROM event e, changed c""
 
 STATE: Final = Statement("runs.state", "SELECT state FROM runs WHERE id = $1", {})
 
-CLAIMED: Final = invalid("state", "cannot cancel a run that a worker has claimed")
+CLAIMED: Final = invalid(
+    "state", "cannot cancel a run that a worker has claimed", code="wrong_state"
+)
 
 
 def applied(row: Any) -> Applied:

@@ -15,6 +15,7 @@ from asyncpg import exceptions as pg
 from asyncpg.exceptions import PostgresError
 
 from schema import lifecycle
+from schema.codes import Code
 from schema.refused import Refused
 
 STILL_USED: Final = "is still in use"
@@ -48,7 +49,7 @@ class UndeclaredConstraintError(Exception):
         )
 
 
-_CODES: Final[dict[type[PostgresError], str]] = {
+_CODES: Final[dict[type[PostgresError], Code]] = {
     pg.ForeignKeyViolationError: "not_found",
     pg.RestrictViolationError: "in_use",
     pg.CheckViolationError: "invalid",
@@ -56,7 +57,7 @@ _CODES: Final[dict[type[PostgresError], str]] = {
     pg.ExclusionViolationError: "duplicate",
 }
 
-_BAD_VALUES: Final[dict[type[PostgresError], tuple[str, str]]] = {
+_BAD_VALUES: Final[dict[type[PostgresError], tuple[Code, str]]] = {
     pg.StringDataRightTruncationError: ("too_long", "is too long"),
     pg.CharacterNotInRepertoireError: ("bad_text", "contains text that cannot be stored"),
     pg.UntranslatableCharacterError: ("bad_text", "contains text that cannot be stored"),
@@ -149,7 +150,7 @@ def _violation(
     if code == "in_use" or (deletes and code == "not_found"):
         return _refused(field, STILL_USED, "in_use", name)
     if name == lifecycle.TRANSITION_CONSTRAINT:
-        message = _transition_message(error.detail, message)
+        message, code = _transition_message(error.detail, message), "wrong_state"
     return _refused(field, message, code, name)
 
 
@@ -185,5 +186,5 @@ def _client_error(error: BaseException, *, connection_lost: bool) -> Refused | N
     return BUSY if isinstance(error, TimeoutError) else None
 
 
-def _refused(field: str, message: str, code: str, constraint: str | None) -> Refused:
+def _refused(field: str, message: str, code: Code, constraint: str | None) -> Refused:
     return Refused({field: [message]}, constraint=constraint, code=code)

@@ -110,7 +110,7 @@ RETRYABLE: Final = Statement("work_orders.retryable", "SELECT state FROM runs WH
 UNKNOWN_NODE: Final = Refused({"starting_node_id": ["not found"]}, "not_found", code="not_found")
 DISABLED: Final = invalid("starting_node_id", "is disabled", code="disabled")
 WIPED: Final = invalid("dataclip_id", "has been wiped", code="wiped")
-UNFINISHED: Final = invalid("state", "cannot retry a run that is not finished")
+UNFINISHED: Final = invalid("state", "cannot retry a run that is not finished", code="wrong_state")
 
 
 class NewWorkOrder(msgspec.Struct, frozen=True, kw_only=True):

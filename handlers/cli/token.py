@@ -16,7 +16,7 @@ from handlers.cli.output import Output
 from handlers.cli.parsing import add_command
 from handlers.cli.people import who
 from handlers.config import Settings
-from handlers.run_tokens import UserTokens
+from handlers.run_tokens import ROLES, UserTokens
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
         help="whose pipelines may be seen, beside those that are nobody's in particular; may be"
         ' given several times, "*" is everybody',
     )
-    parser.add_argument("--role", choices=("viewer", "operator"), default="viewer")
+    parser.add_argument("--role", choices=ROLES, default="viewer")
     parser.add_argument(
         "--ttl", type=duration, default=8 * 3600.0, help="how long it is good, as 90s, 30m, 8h, 7d"
     )

@@ -1,8 +1,8 @@
 """Who asks, and what they may: by user token, the same one that opens the dashboard socket.
 
-``viewer`` reads, ``operator`` also acts; the claim ``tenants`` says whose pipelines, and a token
-without it is for no pipelines at all. 401 is for no token or a bad one, 403 for a good one that
-does not allow this.
+``viewer`` reads, ``operator`` also acts, ``admin`` also revokes tokens; the claim ``tenants`` says
+whose pipelines, and a token without it is for no pipelines at all. 401 is for no token or a bad
+one, 403 for a good one that does not allow this.
 """
 
 from typing import Any, Final
@@ -43,7 +43,7 @@ def operator_of(request: Request[Any, Any, Any]) -> User:
         PermissionDeniedException: As there, or the role does not allow it: 403.
     """
     user = viewer_of(request)
-    if user.role != "operator":
+    if not user.may("operator"):
         raise PermissionDeniedException("Only operators may do this.")
     return user
 

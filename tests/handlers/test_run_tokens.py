@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from channel_server.tokens import Key
-from handlers.run_tokens import RunTokens, UserTokens, WorkerTokens
+from handlers.run_tokens import ROLES, RunTokens, UserTokens, WorkerTokens
 from schema.outcomes import Owner
 
 SECRET = "not base64, though it could be: aGVsbG8="
@@ -154,6 +154,13 @@ def test_a_user_token_names_projects_and_role() -> None:
     assert forever.expires_at is None
 
 
+def test_each_role_may_do_what_those_before_it_may() -> None:
+    tokens = UserTokens(b"x" * 32, Clock())
+    users = [tokens.verify(tokens.issue("ana", [], role, 60)) for role in ROLES]
+    may = [[user is not None and user.may(role) for role in ROLES] for user in users]
+    assert may == [[True, False, False], [True, True, False], [True, True, True]]
+
+
 @pytest.mark.parametrize(
     "claims",
     [
@@ -162,7 +169,8 @@ def test_a_user_token_names_projects_and_role() -> None:
         {"sub": "ana", "projects": "all"},
         {"sub": "ana", "projects": ["*"]},
         {"sub": "ana", "projects": [1]},
-        {"sub": "ana", "projects": [], "role": "admin"},
+        {"sub": "ana", "projects": [], "role": "owner"},
+        {"sub": "ana", "projects": [], "role": ["admin"]},
         {"sub": "ana", "projects": [], "tenants": "*"},
         {"sub": "ana", "projects": [], "tenants": None},
         {"sub": "ana", "projects": [], "tenants": [1]},
