@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TEST_RUNNER ?= $(BIN)/python -m pytest
 PEERS  := tests/peers/node_modules/.installed
+BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
@@ -25,12 +26,21 @@ $(PEERS): tests/peers/package-lock.json
 	@cd tests/peers && npm ci --silent --no-audit --no-fund --cache $(CURDIR)/$(VENV)/npm
 	@touch $@
 
+# The tests of the dashboard drive Debian's Chromium; who may not install it sees them skipped.
+$(BROWSER): tests/dashboard/package-lock.json
+	@cd tests/dashboard && npm ci --silent --no-audit --no-fund --cache $(CURDIR)/$(VENV)/npm
+	@if command -v chromium >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" != 0 ]; then echo "no chromium: the tests that need it are skipped"; \
+	elif (apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+		--no-install-recommends chromium) >$(VENV)/chromium.log 2>&1; then touch $@; \
+	else echo "chromium could not be installed, see $(VENV)/chromium.log"; fi
+
 install: $(STAMP) ## Make the virtual environment with every pinned dependency.
 
 demo: $(STAMP) ## Start a server, a database and a worker, and watch two runs live.
 	@$(BIN)/channel-server dev --demo
 
-test: $(STAMP) $(PEERS) ## Run every test, in random order and in parallel.
+test: $(STAMP) $(PEERS) $(BROWSER) ## Run every test, in random order and in parallel.
 	@$(TEST_RUNNER) -n auto $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style.
@@ -43,7 +53,7 @@ types: $(STAMP) ## Check types, strictly.
 contracts: $(STAMP) ## Check who may import whom.
 	@$(BIN)/lint-imports
 
-coverage: $(STAMP) $(PEERS) ## Run every test and refuse less than 95 % branch coverage.
+coverage: $(STAMP) $(PEERS) $(BROWSER) ## Run every test and refuse less than 95 % branch coverage.
 	@rm -f .coverage .coverage.*
 	@$(MAKE) --no-print-directory test TEST_RUNNER="$(BIN)/coverage run -m pytest"
 	@$(BIN)/coverage combine --quiet
@@ -62,4 +72,4 @@ lock: ## Pin every dependency with its hash (needs uv).
 		--no-header --no-annotate --quiet --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove what the targets above made.
-	@rm -rf $(VENV) .channel_server tests/peers/node_modules .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	@rm -rf $(VENV) .channel_server tests/*/node_modules .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
