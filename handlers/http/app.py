@@ -11,6 +11,8 @@ from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
 from handlers.http.metrics import metrics
+from handlers.http.page import Page
+from handlers.http.page_files import PageFiles, dashboard_folder
 from handlers.http.pipeline_dispatch import dispatch
 from handlers.http.pipeline_streams import stream_job, stream_pipeline
 from handlers.http.pipelines import (
@@ -61,4 +63,4 @@ def build_http_app(application: Backend) -> ASGIApp:
         request_max_body_size=settings.webhook_max_body_bytes,
         state=state_for(application),
     )
-    return SecurityHeaders(app)
+    return SecurityHeaders(Page(app, PageFiles(dashboard_folder())))
