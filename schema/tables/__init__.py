@@ -30,7 +30,7 @@ from schema.tables.pipelines import (
 )
 from schema.tables.projects import RETENTION_POLICIES, credentials, projects
 from schema.tables.run_statistics import run_statistics
-from schema.tables.runs import run_events, runs
+from schema.tables.runs import PROJECT_EVENTS, run_event_horizons, run_events, runs
 from schema.tables.snapshots import snapshot_jobs, snapshot_triggers, snapshots
 from schema.tables.steps import run_steps, steps
 from schema.tables.work_orders import work_orders
@@ -80,6 +80,7 @@ __all__ = [
     "INVALID",
     "LOG_LEVELS",
     "MISSING",
+    "PROJECT_EVENTS",
     "RETENTION_POLICIES",
     "TAKEN",
     "TRIGGER_TYPES",
@@ -104,6 +105,7 @@ __all__ = [
     "pipeline_ticks",
     "pipelines",
     "projects",
+    "run_event_horizons",
     "run_events",
     "run_statistics",
     "run_steps",

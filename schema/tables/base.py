@@ -19,6 +19,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.types import UserDefinedType
 
 metadata: Final = MetaData()
 """The one definition of what is stored; migrations are checked against it."""
@@ -27,6 +28,16 @@ BLANK: Final = "This field can't be blank."
 INVALID: Final = "is invalid"
 MISSING: Final = "does not exist"
 TAKEN: Final = "has already been taken"
+
+
+class Xid8(UserDefinedType[str]):
+    """The id of a transaction, which is never used again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        """Return the name of the type."""
+        return "XID8"
 
 
 class Declared(NamedTuple):

@@ -1,5 +1,7 @@
 """Runs, one attempt at a work order each, and the numbered events of a run."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -7,6 +9,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -16,6 +19,7 @@ from sqlalchemy import (
 from schema.lifecycle import FINAL_STATES, IN_FLIGHT, RUN_STATES
 from schema.tables.base import (
     BLANK,
+    Xid8,
     check,
     counter,
     foreign_key,
@@ -182,6 +186,11 @@ with each committed change that dashboards are told of; events and log lines car
 ``webhook_response`` is the last one that a step sent, for the caller who waits.
 """
 
+PROJECT_EVENTS: Final = ("run:created", "run:updated")
+"""Events of runs that the watchers of their project are told of."""
+
+_seq = Sequence("run_events_seq", metadata=metadata)
+
 run_events = Table(
     "run_events",
     metadata,
@@ -190,7 +199,38 @@ run_events = Table(
     Column("event", Text, nullable=False),
     json_column("payload", default="{}"),
     now_column("inserted_at"),
+    uuid("project_id", null=True),
+    Column("seq", BigInteger, _seq, nullable=True, server_default=_seq.next_value()),
+    Column("xact", Xid8(), nullable=True, server_default=text("pg_current_xact_id()")),
     primary_key("run_events", "run_id", "version", field="version"),
     foreign_key("run_events_run_id_fkey", ["run_id"], "runs(id)", field="run_id"),
+    Index(
+        "run_events_feed_index",
+        "project_id",
+        "xact",
+        "seq",
+        postgresql_where=text(f"event IN {PROJECT_EVENTS} AND xact IS NOT NULL"),
+    ),
 )
-"""What was told to dashboards, by version, for replay. Log lines are not repeated in here."""
+"""What was told to dashboards, by version, for replay. Log lines are not repeated in here.
+
+``seq`` is taken while the run is locked, so that it has the order of the versions of a run;
+``xact`` says which snapshots see the event (:mod:`schema.positions`). Both are null, as is
+``project_id``, in rows that are older than these columns.
+"""
+
+run_event_horizons = Table(
+    "run_event_horizons",
+    metadata,
+    uuid("project_id"),
+    Column("xact", Xid8(), nullable=False),
+    primary_key("run_event_horizons", "project_id", field="project_id"),
+    foreign_key(
+        "run_event_horizons_project_id_fkey",
+        ["project_id"],
+        "projects(id)",
+        field="project_id",
+        on_delete="CASCADE",
+    ),
+)
+"""The newest transaction of which a project's events were pruned: older cursors have a gap."""

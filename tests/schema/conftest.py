@@ -161,6 +161,9 @@ class Seed:
         await self.conn.execute(
             "INSERT INTO run_events (run_id, version, event) VALUES ($1, 1, 'run:updated')", run_id
         )
+        await self.conn.execute(
+            "INSERT INTO run_event_horizons VALUES ($1, pg_current_xact_id())", self.project_id
+        )
         await self.conn.execute(_EMISSIONS)
         await self.conn.execute(
             "INSERT INTO run_statistics (workflow_id, day, total, seconds, computed_at)"

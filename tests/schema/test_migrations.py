@@ -3,8 +3,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import Sequence
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateSequence, CreateTable
 
 import migrations
 from schema import triggers
@@ -18,7 +19,8 @@ JOBS = """
     INSERT INTO pipeline_jobs (pipeline_id, job_type) SELECT id, 'aggregation' FROM made"""
 CATALOGS = {
     "columns": """
-        SELECT c.relname || '.' || a.attname AS name, a.attnum AS position,
+        SELECT c.relname || '.' || a.attname AS name,
+               row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) AS position,
                format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required,
                pg_get_expr(d.adbin, d.adrelid) AS fallback
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'
@@ -37,6 +39,9 @@ CATALOGS = {
     "functions": """
         SELECT proname AS name, pg_get_functiondef(oid) AS definition
         FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+    "sequences": """
+        SELECT sequencename AS name, increment_by, cache_size
+        FROM pg_sequences WHERE schemaname = 'public'""",
     "storage": """
         SELECT relname AS name, reloptions AS options FROM pg_class
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace""",
@@ -58,6 +63,10 @@ async def create_all(url: str) -> None:
     dialect = postgresql.dialect()
     async with connection(url) as conn:
         for table in metadata.sorted_tables:
+            for column in table.columns:
+                if isinstance(column.default, Sequence):
+                    made = CreateSequence(column.default).compile(dialect=dialect)
+                    await conn.execute(str(made))
             await conn.execute(str(CreateTable(table).compile(dialect=dialect)))
             for index in table.indexes:
                 await conn.execute(str(CreateIndex(index).compile(dialect=dialect)))
