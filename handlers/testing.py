@@ -73,34 +73,39 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> "Scratch":
+def postgres_server(request: pytest.FixtureRequest) -> "Iterator[Scratch]":
     """A running server to make databases on.
 
     Returns:
-        Something with ``create()``, ``drop(url)`` and ``admin_dsn``.
+        Something with ``create()``, ``drop(url)``, ``give_back(url)`` and ``admin_dsn``.
     """
     import migrations
     from schema.scratch import Scratch, shared_server
 
     url = os.environ.get(DATABASE_VARIABLE) or shared_server(_session_directory(request.config))
-    return Scratch(url, migrations.up, migrations.sql("base", migrations.revisions()[-1]))
+    server = Scratch(url, migrations.up, migrations.sql("base", migrations.revisions()[-1]))
+    yield server
+    server.close()
 
 
 @pytest.fixture
 def make_database(postgres_server: "Scratch") -> Iterator[Callable[..., str]]:
-    """A function that makes a database and returns its URL; all are dropped after the test.
+    """A function that makes a database and returns its URL, for the length of the test.
 
     Its keyword ``empty=True`` leaves the tables out.
     """
-    made: list[str] = []
+    made: list[tuple[str, bool]] = []
 
     def make(*, empty: bool = False) -> str:
-        made.append(postgres_server.create(empty=empty))
-        return made[-1]
+        made.append((postgres_server.create(empty=empty), empty))
+        return made[-1][0]
 
     yield make
-    for url in made:
-        postgres_server.drop(url)
+    for url, empty in made:
+        if empty:
+            postgres_server.drop(url)
+        else:
+            postgres_server.give_back(url)
 
 
 @pytest.fixture

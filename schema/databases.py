@@ -49,6 +49,15 @@ async def drop(admin_dsn: str, name: str) -> None:
         await admin.execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
 
 
+async def drop_template(admin_dsn: str, name: str) -> None:
+    """Drop a template that :func:`ensure_template` made; nothing happens if there is none."""
+    async with connection(admin_dsn) as admin:
+        known = "SELECT count(*) FROM pg_database WHERE datname = $1"
+        if await admin.fetchval(known, _checked(name)):
+            await admin.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
+    await drop(admin_dsn, name)
+
+
 async def ensure_template(
     admin_dsn: str, name: str, prepare: Callable[[str], Awaitable[object]]
 ) -> str:

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from schema import databases
+from schema import databases, recycling
 from schema.embedded import EmbeddedPostgres
 
 _T = TypeVar("_T")
@@ -66,6 +66,9 @@ class Scratch:
         admin_dsn: URL of a database of it, of a user who may create databases.
         migrate: Called with the URL of an empty database, to fill the template.
         revision: Changes whenever what ``migrate`` does changes.
+
+    Attributes:
+        template: Name of the database that the others are copies of.
     """
 
     def __init__(
@@ -73,12 +76,18 @@ class Scratch:
     ) -> None:
         digest = hashlib.blake2b(revision.encode(), digest_size=6).hexdigest()
         self.admin_dsn = admin_dsn
-        self._template = f"channel_server_template_{digest}"
+        self.template = f"channel_server_template_{digest}"
         self._migrate = migrate
-        self._prepared = False
+        self._made: tuple[str, int] | None = None
+        self._empty: list[str] = []
 
     def create(self, *, empty: bool = False) -> str:
-        """Return the URL of a new database, migrated unless it is to be empty. Blocking."""
+        """Return the URL of a database without rows, migrated unless it is to be empty. Blocking.
+
+        It is new, or one that was given back.
+        """
+        if self._empty and not empty:
+            return self._empty.pop()
         name = f"channel_server_test_{os.getpid()}_{secrets.token_hex(2)}_{next(_serial)}"
         return run(self._create(name, empty=empty))
 
@@ -86,13 +95,42 @@ class Scratch:
         """Drop a database that :meth:`create` made, throwing out who is connected. Blocking."""
         run(databases.drop(self.admin_dsn, databases.database_name(dsn)))
 
+    def give_back(self, dsn: str) -> None:
+        """Take a migrated database that :meth:`create` made, to be used again. Blocking.
+
+        It is dropped instead if more than rows was left in it.
+        """
+        if run(self._emptied(dsn)):
+            self._empty.append(dsn)
+        else:
+            self.drop(dsn)
+
+    @property
+    def waiting(self) -> int:
+        """How many databases wait to be used again."""
+        return len(self._empty)
+
+    def close(self) -> None:
+        """Drop what was given back. Blocking."""
+        while self._empty:
+            self.drop(self._empty.pop())
+
+    async def _emptied(self, dsn: str) -> bool:
+        try:
+            return self._made is not None and await recycling.empty(dsn, self._made)
+        except Exception:
+            # Whatever it is, a new one is right.
+            return False
+
     async def _create(self, name: str, *, empty: bool) -> str:
         if empty:
             return await databases.create(self.admin_dsn, name)
-        if not self._prepared:
-            await databases.ensure_template(self.admin_dsn, self._template, self._migrate)
-            self._prepared = True
-        return await databases.create(self.admin_dsn, name, template=self._template)
+        if self._made is None:
+            await databases.ensure_template(self.admin_dsn, self.template, self._migrate)
+        dsn = await databases.create(self.admin_dsn, name, template=self.template)
+        if self._made is None:
+            self._made = await recycling.catalogue(dsn)
+        return dsn
 
 
 def shared_server(session: Path) -> str:

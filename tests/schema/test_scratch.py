@@ -12,7 +12,7 @@ import migrations
 from schema import databases, scratch
 from schema.embedded import EmbeddedPostgres
 from schema.repo import connection
-from schema.scratch import Scratch, Session, outlast, shared_server, watch
+from schema.scratch import Scratch, Session, outlast, run, shared_server, watch
 
 HOLD = """
 import sys
@@ -97,6 +97,58 @@ async def test_each_database_is_migrated_and_its_own(postgres_server: Scratch) -
             postgres_server.drop(url)
 
 
+@pytest.fixture
+def own(postgres_server: Scratch) -> Iterator[Scratch]:
+    """Databases that no other test is given."""
+    made = Scratch(postgres_server.admin_dsn, migrations.up, "a template of its own")
+    yield made
+    made.close()
+    run(databases.drop_template(made.admin_dsn, made.template))
+
+
+async def test_database_that_is_given_back_is_used_again_without_its_rows(own: Scratch) -> None:
+    url = own.create()
+    async with connection(url) as conn:
+        await conn.execute("INSERT INTO projects (name) VALUES ('p')")
+        await conn.execute("INSERT INTO units (institutional_id) VALUES ('u')")
+        # Emptied although we are connected to it, and in a transaction.
+        await conn.execute("BEGIN; INSERT INTO projects (name) VALUES ('q')")
+        own.give_back(url)
+    assert own.create() == url
+    async with connection(url) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM projects") == 0
+        again = "INSERT INTO units (institutional_id) VALUES ('u') RETURNING id"
+        assert await conn.fetchval(again) == 1
+    own.drop(url)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE TABLE more (id int)",
+        "ALTER TABLE projects ADD COLUMN more int",
+        "ALTER TABLE projects ALTER COLUMN name SET DEFAULT 'p'",
+        "ALTER TABLE runs DROP CONSTRAINT runs_lease_check",
+        "DROP INDEX runs_available_index",
+        "ALTER TABLE runs DISABLE TRIGGER ALL",
+        "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER DATABASE {name} SET statement_timeout = 1",
+        "INSERT INTO projects (name) SELECT repeat('p', 200) || n FROM generate_series(1, 60000) n",
+    ],
+)
+async def test_database_with_more_than_rows_in_it_is_not_used_again(
+    own: Scratch, definition: str
+) -> None:
+    url = own.create()
+    async with connection(url) as conn:
+        await conn.execute(definition.format(name=databases.database_name(url)))
+    own.give_back(url)
+    assert not own.waiting
+    async with connection(own.admin_dsn) as conn:
+        named = "SELECT count(*) FROM pg_database WHERE datname = $1"
+        assert await conn.fetchval(named, databases.database_name(url)) == 0
+
+
 async def test_template_is_made_once_and_a_half_made_one_is_made_anew(
     postgres_server: Scratch,
 ) -> None:
@@ -114,10 +166,8 @@ async def test_template_is_made_once_and_a_half_made_one_is_made_anew(
     for _ in range(2):
         assert await databases.ensure_template(admin, name, prepare) == name
     assert made == [name]
-    async with connection(admin) as conn:
-        await conn.execute(f"ALTER DATABASE {name} IS_TEMPLATE false")
-    await databases.drop(admin, name)
-    await databases.drop(admin, name)
+    for _ in range(2):
+        await databases.drop_template(admin, name)
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "a; DROP DATABASE x", 'a"b', "Ä", "x" * 64, "1a"])
