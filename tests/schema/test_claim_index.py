@@ -36,10 +36,10 @@ async def load_finished(dsn: str) -> None:
             f"""
 INSERT INTO runs (id, project_id, workflow_id, work_order_id, snapshot_id, starting_trigger_id,
   state, inserted_at, claimed_at, started_at, finished_at, lease)
-SELECT gen_random_uuid(), r.project_id, r.workflow_id, r.work_order_id, r.snapshot_id,
+SELECT lpad(to_hex(n), 32, '0')::uuid, r.project_id, r.workflow_id, r.work_order_id, r.snapshot_id,
   r.starting_trigger_id, 'success', t, t, t, t, r.id
 FROM (SELECT * FROM runs LIMIT 1) r,
-  (SELECT now() - n * interval '1 second' AS t FROM generate_series(1, {FINISHED}) n) s"""
+  (SELECT n, now() - n * interval '1 second' AS t FROM generate_series(1, {FINISHED}) n) s"""
         )
         await admin.execute("VACUUM (ANALYZE) runs")
 
