@@ -19,6 +19,7 @@ SELECT string_agg(part, ' ') FROM (
   UNION ALL SELECT 't' || count(*) || ':' || max(xmin::text::bigint) FROM pg_trigger
   UNION ALL SELECT 'p' || count(*) || ':' || max(xmin::text::bigint) FROM pg_proc
     WHERE oid >= 16384
+  UNION ALL SELECT 'v' || string_agg(version_num, ',') FROM alembic_version
   UNION ALL SELECT 's' || count(*) FROM pg_db_role_setting s
     JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()
 ) parts"""

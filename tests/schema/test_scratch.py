@@ -132,6 +132,7 @@ async def test_database_that_is_given_back_is_used_again_without_its_rows(own: S
         "DROP INDEX runs_available_index",
         "ALTER TABLE runs DISABLE TRIGGER ALL",
         "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "UPDATE alembic_version SET version_num = '9999_pre_future'",
         "ALTER DATABASE {name} SET statement_timeout = 1",
         "INSERT INTO projects (name) SELECT repeat('p', 200) || n FROM generate_series(1, 60000) n",
     ],
