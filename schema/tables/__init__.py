@@ -29,11 +29,13 @@ from schema.tables.pipelines import (
     pipelines,
 )
 from schema.tables.projects import RETENTION_POLICIES, credentials, projects
+from schema.tables.run_remarks import REMARK_KINDS, run_remarks
 from schema.tables.run_statistics import run_statistics
 from schema.tables.runs import PROJECT_EVENTS, run_event_horizons, run_events, runs
 from schema.tables.snapshots import snapshot_jobs, snapshot_triggers, snapshots
 from schema.tables.steps import run_steps, steps
 from schema.tables.work_orders import work_orders
+from schema.tables.workers import servers, worker_sessions
 from schema.tables.workflows import (
     CONDITION_TYPES,
     TRIGGER_TYPES,
@@ -81,6 +83,7 @@ __all__ = [
     "LOG_LEVELS",
     "MISSING",
     "PROJECT_EVENTS",
+    "REMARK_KINDS",
     "RETENTION_POLICIES",
     "TAKEN",
     "TRIGGER_TYPES",
@@ -107,9 +110,11 @@ __all__ = [
     "projects",
     "run_event_horizons",
     "run_events",
+    "run_remarks",
     "run_statistics",
     "run_steps",
     "runs",
+    "servers",
     "snapshot_jobs",
     "snapshot_triggers",
     "snapshots",
@@ -117,5 +122,6 @@ __all__ = [
     "triggers",
     "units",
     "work_orders",
+    "worker_sessions",
     "workflows",
 ]

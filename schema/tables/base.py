@@ -84,9 +84,14 @@ def foreign_key(
     return ForeignKeyConstraint(list(columns), referred, name=name, ondelete=on_delete, info=info)
 
 
-def unique(name: str, *columns: str, field: str, message: str = TAKEN) -> UniqueConstraint:
-    """Declare a unique constraint."""
-    return UniqueConstraint(*columns, name=name, info={"declared": Declared(field, message)})
+def unique(
+    name: str, *columns: str, field: str, message: str = TAKEN, nulls_are_equal: bool = False
+) -> UniqueConstraint:
+    """Declare a unique constraint; by default rows with a null are never equal."""
+    info = {"declared": Declared(field, message)}
+    if nulls_are_equal:
+        return UniqueConstraint(*columns, name=name, info=info, postgresql_nulls_not_distinct=True)
+    return UniqueConstraint(*columns, name=name, info=info)
 
 
 def check(name: str, condition: str, *, field: str, message: str = INVALID) -> CheckConstraint:

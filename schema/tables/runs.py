@@ -71,6 +71,7 @@ runs = Table(
     json_column("webhook_response"),
     Column("start_fingerprint", LargeBinary, nullable=True),
     Column("complete_fingerprint", LargeBinary, nullable=True),
+    uuid("session_id", null=True),
     primary_key("runs", "id"),
     unique("runs_project_id_id_key", "project_id", "id", field="id"),
     foreign_key(
@@ -181,7 +182,8 @@ runs = Table(
 )
 """``priority`` is 0 for immediate and 1 for normal.
 
-``lease`` and ``lease_epoch`` name the owner: each claim makes a new pair. ``version`` grows by one
+``lease`` and ``lease_epoch`` name the owner: each claim makes a new pair. ``session_id`` is the
+socket on which the owner claimed or last joined the run; its row is pruned before this one. ``version`` grows by one
 with each committed change that dashboards are told of; events and log lines carry it.
 ``webhook_response`` is the last one that a step sent, for the caller who waits.
 """

@@ -35,6 +35,11 @@ INSERT INTO data_entry_emissions
 SELECT entry.id, 60201, factor.id, 1, 1 FROM entry, factor"""
 
 
+_WORKERS = """
+WITH server AS (INSERT INTO servers (name, version) VALUES ('s', '1') RETURNING id)
+INSERT INTO worker_sessions (server_id, worker_id) SELECT id, 'w' FROM server"""
+
+
 class Seed:
     """One project, workflow, snapshot, job, trigger, credential and dataclip.
 
@@ -165,6 +170,10 @@ class Seed:
             "INSERT INTO run_event_horizons VALUES ($1, pg_current_xact_id())", self.project_id
         )
         await self.conn.execute(_EMISSIONS)
+        await self.conn.execute(_WORKERS)
+        await self.conn.execute(
+            "INSERT INTO run_remarks (run_id, kind, event) VALUES ($1, 'late', 'run:start')", run_id
+        )
         await self.conn.execute(
             "INSERT INTO run_statistics (workflow_id, day, total, seconds, computed_at)"
             " VALUES ($1, '2026-01-01', 1, 2, now())",
