@@ -183,8 +183,8 @@ runs = Table(
 """``priority`` is 0 for immediate and 1 for normal.
 
 ``lease`` and ``lease_epoch`` name the owner: each claim makes a new pair. ``session_id`` is the
-socket on which the owner claimed or last joined the run; its row is pruned before this one. ``version`` grows by one
-with each committed change that dashboards are told of; events and log lines carry it.
+socket on which the owner claimed or last joined the run; its row may be gone. ``version`` grows by
+one with each committed change that dashboards are told of; events and log lines carry it.
 ``webhook_response`` is the last one that a step sent, for the caller who waits.
 """
 
