@@ -13,6 +13,7 @@ from handlers.emissions.model import (
     TYPE_COLUMN,
     UNIT_COLUMN,
     EntryType,
+    data_columns,
     normalise,
 )
 from handlers.emissions.sheets import RowErrors, Sheet
@@ -67,7 +68,7 @@ class EntryReader:
         self._keys: dict[str, str] = {}
         self._columns = sheet.columns
         self._kept = {each.name: self._kept_columns(each) for each in types}
-        sheet.require(self._required())
+        sheet.require(data_columns(types, with_unit=unit is None))
 
     def read(self, check: Callable[[], None] = lambda: None) -> Parsed:
         """Read all rows.
@@ -94,14 +95,6 @@ class EntryReader:
         parsed.chunks.append(b"".join(lines))
         parsed.accepted += len(lines)
         return parsed
-
-    def _required(self) -> list[str]:
-        names = [] if self._unit is not None else [UNIT_COLUMN]
-        if self._single is None:
-            names.append(TYPE_COLUMN)
-        for each in self._types.values():
-            names += [each.kind_field, each.quantity_field]
-        return list(dict.fromkeys(names))
 
     def _kept_columns(self, entry_type: EntryType) -> tuple[tuple[str, int], ...]:
         left_out = {UNIT_COLUMN, OVERRIDE_COLUMN, _FALLBACK, entry_type.quantity_field, ""}

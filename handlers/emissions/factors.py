@@ -16,6 +16,7 @@ from handlers.emissions.model import (
     EntryType,
     Module,
     classification,
+    factor_columns,
     normalise,
 )
 from handlers.emissions.report import Written
@@ -96,18 +97,11 @@ def module_of(sheet: Sheet) -> Module:
     found = [
         module
         for module in MODULES.values()
-        if all(name in sheet.columns for name in _required(module.types))
+        if all(name in sheet.columns for name in factor_columns(module.types))
     ]
     if len(found) != 1:
         raise InputError("the columns of the file do not tell its module: name it")
     return found[0]
-
-
-def _required(types: Sequence[EntryType]) -> list[str]:
-    names = [TYPE_COLUMN] if len(types) > 1 else []
-    for each in types:
-        names += [each.kind_field, each.factor_field]
-    return list(dict.fromkeys(names))
 
 
 def _columns(rows: Sequence[FactorRow]) -> tuple[list[Any], ...]:
@@ -128,7 +122,7 @@ def read_factors(sheet: Sheet, types: Sequence[EntryType]) -> tuple[list[FactorR
     Raises:
         InputError: The file is unusable.
     """
-    sheet.require(_required(types))
+    sheet.require(factor_columns(types))
     errors = RowErrors()
     rows: dict[tuple[int, str, str], FactorRow] = {}
     seen: dict[tuple[int, str, str], int] = {}

@@ -4,7 +4,7 @@ One entry and one factor belong together when they are of the same entry type an
 normalised labels are equal: first kind and subkind, else the factor of the kind without a subkind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -165,3 +165,25 @@ def entry_types(module_type_id: int | None, type_id: int | None = None) -> tuple
     module = MODULES.get(module_type_id or 0)
     types = () if module is None else module.types
     return tuple(each for each in types if type_id is None or each.id == type_id)
+
+
+def data_columns(types: Sequence[EntryType], *, with_unit: bool = True) -> list[str]:
+    """Return the columns that a file of data entries must have.
+
+    Args:
+        types: What its rows may be.
+        with_unit: Whether it says whose each row is; not so where a unit is given beside it.
+    """
+    names = [UNIT_COLUMN] if with_unit else []
+    names += [TYPE_COLUMN] if len(types) > 1 else []
+    for each in types:
+        names += [each.kind_field, each.quantity_field]
+    return list(dict.fromkeys(names))
+
+
+def factor_columns(types: Sequence[EntryType]) -> list[str]:
+    """Return the columns that a file of factors must have."""
+    names = [TYPE_COLUMN] if len(types) > 1 else []
+    for each in types:
+        names += [each.kind_field, each.factor_field]
+    return list(dict.fromkeys(names))

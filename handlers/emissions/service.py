@@ -33,6 +33,11 @@ WHERE report.year = $1 AND ($2::text[] IS NULL OR units.institutional_id = ANY($
 GROUP BY report.id, units.id ORDER BY units.institutional_id"""
 
 
+_YEARS: Final = """SELECT DISTINCT report.year FROM carbon_reports AS report
+JOIN units ON units.id = report.unit_id
+WHERE $1::text[] IS NULL OR units.institutional_id = ANY($1) ORDER BY report.year DESC"""
+
+
 class UnitTotals(msgspec.Struct, frozen=True):
     """Totals of one unit in one year.
 
@@ -71,6 +76,16 @@ async def totals(
     ]
 
 
+async def years(connection: Connection, units: list[str] | None = None) -> list[int]:
+    """Return the years that have reports, latest first.
+
+    Args:
+        connection: Not necessarily in a transaction.
+        units: Only those of these units; None for all.
+    """
+    return [row["year"] for row in await connection.fetch(_YEARS, units)]
+
+
 __all__ = [
     "JOB_TYPES",
     "MODULES",
@@ -90,4 +105,5 @@ __all__ = [
     "register",
     "seed",
     "totals",
+    "years",
 ]

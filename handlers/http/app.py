@@ -7,6 +7,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from handlers.http.backend import Backend, state_for
+from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
@@ -50,8 +51,9 @@ def build_http_app(application: Backend) -> ASGIApp:
         request_max_body_size=settings.pipelines_max_upload_bytes + _FORM_BYTES,
     )
     health = Router("/api/health", route_handlers=[stale_stats, stale_runs])
+    emissions = Router("/api/emissions", route_handlers=[show_totals])
     app = Litestar(
-        [receive_webhook, healthz, readyz, metrics, jobs, health],
+        [receive_webhook, healthz, readyz, metrics, jobs, emissions, health],
         exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
         logging_config=None,
         openapi_config=OpenAPIConfig(

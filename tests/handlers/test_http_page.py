@@ -36,9 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def web(
-    make_bench: MakeBench, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Web:
+async def web(make_bench: MakeBench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Web:
     monkeypatch.setattr(http_app, "dashboard_folder", lambda: folder)
     return Web(await make_bench())
 
