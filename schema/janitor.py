@@ -30,11 +30,12 @@ _STEP_EVENTS: Final = f"""
     FROM closed c) n JOIN told l ON l.id = n.run_id"""
 
 _RECORD: Final = """, event AS (
-  INSERT INTO run_events (run_id, version, event, payload)
-  SELECT run_id, version, event, payload FROM news
-  RETURNING run_id, version, event, payload::text AS payload
+  INSERT INTO run_events (run_id, project_id, version, event, payload)
+  SELECT n.run_id, t.project_id, n.version, n.event, n.payload
+  FROM news n JOIN told t ON t.id = n.run_id
+  RETURNING run_id, version, event, payload::text AS payload, seq
 )
-SELECT e.run_id, t.project_id, e.version, e.event, e.payload, t.state, t.error_type
+SELECT e.run_id, t.project_id, e.version, e.event, e.payload, e.seq, t.state, t.error_type
 FROM event e JOIN told t ON t.id = e.run_id
 ORDER BY e.run_id, e.version"""
 
@@ -145,6 +146,6 @@ def _swept(rows: list[Any], *, lost: bool) -> list[Swept]:
         run_id, project_id = row["run_id"], row["project_id"]
         reason = row["error_type"] if lost else None
         run = swept.setdefault(run_id, Swept(run_id, project_id, reason, []))
-        event = Event(run_id, project_id, row["version"], row["event"], row["payload"])
+        event = Event(run_id, project_id, row["version"], row["event"], row["payload"], row["seq"])
         run.events.append(event)
     return list(swept.values())

@@ -38,6 +38,7 @@ class Event(msgspec.Struct, frozen=True):
         version: The run's version of this change.
         name: Name of the event, such as ``run:updated``.
         payload_json: JSON text of the payload; embed it, do not parse it.
+        seq: Its number among the events that watchers of projects are told of; None if unknown.
     """
 
     run_id: UUID
@@ -45,6 +46,7 @@ class Event(msgspec.Struct, frozen=True):
     version: int
     name: str
     payload_json: str
+    seq: int | None = None
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -54,11 +56,13 @@ class Applied(msgspec.Struct, frozen=True):
         version: The run's version of this change.
         event: Name of the event.
         payload_json: JSON text of the payload; embed it, do not parse it.
+        seq: Its number among the events that watchers of projects are told of; None if unknown.
     """
 
     version: int
     event: str
     payload_json: str
+    seq: int | None = None
 
 
 class Resent(msgspec.Struct, frozen=True):

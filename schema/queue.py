@@ -38,11 +38,11 @@ _RELEASE: Final = f"""
   FROM held h WHERE r.id = h.id
   RETURNING r.*
 ), event AS (
-  INSERT INTO run_events (run_id, version, event, payload)
-  SELECT c.id, c.version, 'run:updated', {run_updated("c")} FROM released c
-  RETURNING run_id, version, event, payload::text AS payload
+  INSERT INTO run_events (run_id, project_id, version, event, payload)
+  SELECT c.id, c.project_id, c.version, 'run:updated', {run_updated("c")} FROM released c
+  RETURNING run_id, version, event, payload::text AS payload, seq
 )
-SELECT c.id, c.project_id, e.version, e.event, e.payload, {AVAILABLE_NOTICE}
+SELECT c.id, c.project_id, e.version, e.event, e.payload, e.seq, {AVAILABLE_NOTICE}
 FROM released c JOIN event e ON e.run_id = c.id
 ORDER BY c.inserted_at, c.id"""
 
@@ -217,4 +217,6 @@ def _claimed(row: Any) -> ClaimedRun:
 
 
 def _event(row: Any) -> Event:
-    return Event(row["id"], row["project_id"], row["version"], row["event"], row["payload"])
+    return Event(
+        row["id"], row["project_id"], row["version"], row["event"], row["payload"], row["seq"]
+    )

@@ -111,12 +111,12 @@ WITH RECURSIVE lanes (project_id, workflow_id, queue) AS (
   UPDATE projects p SET claim_epoch = p.claim_epoch + 1
   WHERE p.concurrency IS NOT NULL AND p.id IN (SELECT project_id FROM claimed)
 ), event AS (
-  INSERT INTO run_events (run_id, version, event, payload)
-  SELECT c.id, c.version, 'run:updated', {run_updated("c")} FROM claimed c
-  RETURNING run_id, event, payload::text AS payload
+  INSERT INTO run_events (run_id, project_id, version, event, payload)
+  SELECT c.id, c.project_id, c.version, 'run:updated', {run_updated("c")} FROM claimed c
+  RETURNING run_id, event, payload::text AS payload, seq
 )
 SELECT (SELECT count(*) FROM front) AS visible, (SELECT count(*) FROM wanted) AS lanes,
-  c.id, c.project_id, c.workflow_id, c.lease, c.lease_epoch, c.version, e.event, e.payload,
+  c.id, c.project_id, c.workflow_id, c.lease, c.lease_epoch, c.version, e.event, e.payload, e.seq,
   (c.options ->> 'run_timeout_ms')::bigint AS run_timeout_ms
 FROM (SELECT 1) AS always
 LEFT JOIN (claimed c JOIN event e ON e.run_id = c.id) ON true

@@ -30,13 +30,13 @@ EVENT: Final = "run:updated"
 
 _STORE_EVENT: Final = f"""
 , event AS (
-  INSERT INTO run_events (run_id, version, event, payload)
-  SELECT c.id, c.version, '{EVENT}', {run_updated("c")} FROM changed c
-  RETURNING version, event, payload::text AS payload
+  INSERT INTO run_events (run_id, project_id, version, event, payload)
+  SELECT c.id, c.project_id, c.version, '{EVENT}', {run_updated("c")} FROM changed c
+  RETURNING version, event, payload::text AS payload, seq
 )"""
 
 _RECORD: Final = f"""{_STORE_EVENT}
-SELECT version, event, payload FROM event"""
+SELECT version, event, payload, seq FROM event"""
 
 START: Final = Statement(
     "runs.start",
@@ -88,7 +88,7 @@ WITH changed AS (
   WHERE id = $1 AND state = 'available'
   RETURNING *
 ){_STORE_EVENT}
-SELECT e.version, e.event, e.payload, {CHANGED_NOTICE} FROM event e, changed c""",
+SELECT e.version, e.event, e.payload, e.seq, {CHANGED_NOTICE} FROM event e, changed c""",
     declared("runs", "run_events"),
 )
 
@@ -101,7 +101,7 @@ CLAIMED: Final = invalid(
 
 def applied(row: Any) -> Applied:
     """Return what a statement that ends in the event it recorded has applied."""
-    return Applied(row["version"], row["event"], row["payload"])
+    return Applied(row["version"], row["event"], row["payload"], row["seq"])
 
 
 async def start(

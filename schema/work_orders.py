@@ -37,9 +37,9 @@ _NODE: Final = """
   LEFT JOIN jobs j ON j.id = $2 AND t.id IS NULL"""
 
 _RECORD: Final = f""", event AS (
-  INSERT INTO run_events (run_id, version, event, payload)
-  SELECT c.id, c.version, '{CREATED}', {run_updated("c")} FROM created c
-  RETURNING run_id, version, event, payload::text AS payload
+  INSERT INTO run_events (run_id, project_id, version, event, payload)
+  SELECT c.id, c.project_id, c.version, '{CREATED}', {run_updated("c")} FROM created c
+  RETURNING run_id, version, event, payload::text AS payload, seq
 )"""
 
 CREATE: Final = Statement(
@@ -69,7 +69,7 @@ WITH source AS (
   FROM source s, work_order w RETURNING *
 ){_RECORD}
 SELECT c.project_id, c.workflow_id, c.dataclip_id, c.work_order_id, c.id, e.version, e.event,
-  e.payload, s.webhook_reply, s.webhook_response_config::text AS webhook_response_config,
+  e.payload, e.seq, s.webhook_reply, s.webhook_response_config::text AS webhook_response_config,
   {AVAILABLE_NOTICE}
 FROM created c, event e, source s""",
     {
@@ -100,7 +100,7 @@ WITH created AS (
   RETURNING *
 ){_RECORD}
 SELECT c.project_id, c.workflow_id, c.dataclip_id, c.work_order_id, c.id, e.version, e.event,
-  e.payload, NULL AS webhook_reply, NULL AS webhook_response_config, {AVAILABLE_NOTICE}
+  e.payload, e.seq, NULL AS webhook_reply, NULL AS webhook_response_config, {AVAILABLE_NOTICE}
 FROM created c, event e""",
     declared("runs", "run_events"),
 )
@@ -240,5 +240,7 @@ def _created(row: Any) -> Created:
         dataclip_id=row["dataclip_id"],
         webhook_reply=row["webhook_reply"],
         webhook_response_config=row["webhook_response_config"],
-        event=Event(row["id"], row["project_id"], row["version"], row["event"], row["payload"]),
+        event=Event(
+            row["id"], row["project_id"], row["version"], row["event"], row["payload"], row["seq"]
+        ),
     )
