@@ -60,9 +60,8 @@ class ChannelServices:
             raise ReservedEvent(event)
         if not self._muted and self.state != TERMINATED:
             connection = self._connection
-            connection.transport.send(
-                connection.serializer.encode_push(self.join_ref, self.topic, event, payload)
-            )
+            encoded = connection.serializer.encode_push(self.join_ref, self.topic, event, payload)
+            connection.transport.send(encoded, self.topic)
 
     def broadcast(self, event: str, payload: Any, *, to_self: bool) -> int:
         """See `Channel.broadcast` and `Channel.broadcast_from`."""

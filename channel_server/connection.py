@@ -43,8 +43,11 @@ DRAINING: Final = "draining"
 class Transport(Protocol):
     """What carries the frames of one client. No method blocks or raises."""
 
-    def send(self, encoded: Encoded) -> None:
-        """Send one message; a client that does not read is the transport's problem."""
+    def send(self, encoded: Encoded, topic: Any = None) -> None:
+        """Send one message; a client that does not read is the transport's problem.
+
+        With a topic it keeps its place behind broadcasts of that topic that wait.
+        """
         ...
 
     def send_broadcast(self, broadcast: Broadcast, serializer: Serializer) -> None:
@@ -67,7 +70,7 @@ class Transport(Protocol):
 class _Gone:
     """The transport of a client that is gone."""
 
-    def send(self, encoded: Encoded) -> None: ...
+    def send(self, encoded: Encoded, topic: Any = None) -> None: ...
 
     def send_broadcast(self, broadcast: Broadcast, serializer: Serializer) -> None: ...
 
@@ -246,7 +249,8 @@ class Connection:
         """Send the answer to a message; raises EncodeError, or BadReturn for an odd status."""
         if type(status) is not str:
             raise BadReturn("status", "a str", type(status))
-        self.transport.send(self.serializer.encode_reply(join_ref, ref, topic, status, response))
+        encoded = self.serializer.encode_reply(join_ref, ref, topic, status, response)
+        self.transport.send(encoded, topic)
         self.context.metrics.replied(status)
 
     def channel_ended(self, runner: Runner, event: str | None) -> None:
@@ -349,9 +353,9 @@ class Connection:
 
     def _send_control(self, membership: Membership[Runner], event: str) -> None:
         payload: dict[str, str] = CRASH_PAYLOAD if event == ERROR else {}
-        self.transport.send(
-            self.serializer.encode_control(membership.join_ref, membership.topic, event, payload)
-        )
+        topic = membership.topic
+        encoded = self.serializer.encode_control(membership.join_ref, topic, event, payload)
+        self.transport.send(encoded, topic)
 
     def _shut_down(self, reason: str) -> None:
         if self._closing is None:

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from channel_server.connection import Connection
 from channel_server.log import get_logger, quiet_libraries
 from channel_server.metrics import Metrics
-from channel_server.pubsub import PubSub
+from channel_server.pubsub import PubSub, StandIn
 from channel_server.transport.draining import close_all
 from channel_server.transport.draining import drain as drain_hub
 from channel_server.transport.front import ASGIApp, Front
@@ -129,8 +129,23 @@ class Endpoint:
         hub = self._hub
         return [] if hub is None else [c.connection for c in hub.connections if c.opened]
 
-    def broadcast(self, topic: str, event: str, payload: Any) -> int:
+    def broadcast(
+        self,
+        topic: str,
+        event: str,
+        payload: Any,
+        *,
+        coalesce: str | None = None,
+        stand_in: StandIn | None = None,
+    ) -> int:
         """Send a message to all subscribers of a topic, from outside of channels.
+
+        Args:
+            topic: The topic.
+            event: The event.
+            payload: A JSON object or `bytes`; must not be changed afterwards.
+            coalesce: What it is the state of, see `PubSub.broadcast`.
+            stand_in: What clients that are behind get instead, see `PubSub.broadcast`.
 
         Returns:
             How many subscribers it was handed to; not how many received it.
@@ -139,7 +154,7 @@ class Endpoint:
             EncodeError: The payload has no wire format; nobody got it.
             ReservedEvent: The event belongs to the protocol.
         """
-        return self.pubsub.broadcast(topic, event, payload)
+        return self.pubsub.broadcast(topic, event, payload, coalesce=coalesce, stand_in=stand_in)
 
     async def start(self) -> None:
         """Listen and serve, in the running event loop, until :meth:`stop`.

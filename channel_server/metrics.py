@@ -89,6 +89,7 @@ class Metrics(Collector):
         self.crashes: Counter[str] = Counter()
         self.drops: Counter[str] = Counter()
         self.dropped_bytes = 0
+        self.coalesced = 0
         self.broadcasts = 0
         self.deliveries = 0
         self.pauses = 0
@@ -198,6 +199,7 @@ class Metrics(Collector):
             ("connects", "Accepted websockets.", self.connects),
             ("leaves", "Channels that the client left.", self.leaves),
             ("dropped_bytes", "Bytes given up for slow clients.", self.dropped_bytes),
+            ("coalesced", "Broadcasts left out for clients that were behind.", self.coalesced),
             ("broadcasts", "Broadcasts.", self.broadcasts),
             ("deliveries", "Broadcasts handed to a subscriber.", self.deliveries),
             ("read_pauses", "Times a full mailbox stopped reading.", self.pauses),

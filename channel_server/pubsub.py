@@ -7,13 +7,36 @@ it is the transport's business.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from channel_server.errors import ReservedEvent
 from channel_server.message import RESERVED
 from channel_server.serializer import Encoded, Serializer, check_payload
 
 DEFAULT_CHUNK: Final = 256
+
+
+class StandIn(msgspec.Struct, frozen=True):
+    """What a client that is behind gets in place of a broadcast: where to find what it missed.
+
+    Attributes:
+        event: Its event.
+        payload: A small JSON object.
+        keep: Fields that keep their oldest value when several stand-ins become one; all others
+            have the newest.
+    """
+
+    event: str
+    payload: Mapping[str, Any]
+    keep: tuple[str, ...] = ()
+
+    def grown(self, newer: "StandIn") -> "StandIn":
+        """One stand-in for what this one and a newer one stand for."""
+        kept = {name: self.payload[name] for name in self.keep}
+        return StandIn(newer.event, {**newer.payload, **kept}, self.keep)
 
 
 class Broadcast:
@@ -23,16 +46,28 @@ class Broadcast:
         topic: The topic.
         event: The event.
         payload: The payload; must not be changed by anybody.
+        coalesce: See `PubSub.broadcast`.
+        stand_in: See `PubSub.broadcast`.
         frames: Complete websocket frames by serializer version, kept here by transports so that
             each is made once.
     """
 
-    __slots__ = ("_encoded", "event", "frames", "payload", "topic")
+    __slots__ = ("_encoded", "coalesce", "event", "frames", "payload", "stand_in", "topic")
 
-    def __init__(self, topic: str, event: str, payload: Any) -> None:
+    def __init__(
+        self,
+        topic: str,
+        event: str,
+        payload: Any,
+        *,
+        coalesce: str | None = None,
+        stand_in: StandIn | None = None,
+    ) -> None:
         self.topic = topic
         self.event = event
         self.payload = payload
+        self.coalesce = coalesce
+        self.stand_in = stand_in
         self._encoded: dict[str, Encoded] = {}
         self.frames: dict[str, bytes] = {}
 
@@ -133,6 +168,8 @@ class PubSub:
         *,
         exclude: Subscriber | None = None,
         first: Subscriber | None = None,
+        coalesce: str | None = None,
+        stand_in: StandIn | None = None,
     ) -> int:
         """Send a message to all subscribers of a topic.
 
@@ -146,6 +183,9 @@ class PubSub:
             exclude: A subscriber that does not get it.
             first: A subscriber that gets it before this returns, so that what it sends next comes
                 after it.
+            coalesce: What it is the state of. While a client is behind, it waits, and a newer one
+                of the same topic and key takes its place: the client may see the newest only.
+            stand_in: What a client that is behind gets instead; consecutive ones become one.
 
         Returns:
             How many subscribers it is for.
@@ -161,7 +201,7 @@ class PubSub:
         subscribers = self._topics.get(topic)
         if subscribers is None:
             return 0
-        broadcast = Broadcast(topic, event, payload)
+        broadcast = Broadcast(topic, event, payload, coalesce=coalesce, stand_in=stand_in)
         for serializer in set(subscribers.values()):
             if serializer is not None:
                 broadcast.encoded(serializer)

@@ -44,7 +44,7 @@ class WorkAvailable:
     def _push(self) -> None:
         self._pending = False
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._elapsed)
-        self._pubsub.broadcast(TOPIC, EVENT, {})
+        self._pubsub.broadcast(TOPIC, EVENT, {}, coalesce=EVENT)
 
     def _elapsed(self) -> None:
         self._timer = None

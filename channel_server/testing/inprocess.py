@@ -207,7 +207,7 @@ class _Loopback:
     def __init__(self, peer: InProcessPeer) -> None:
         self._peer = peer
 
-    def send(self, encoded: Encoded) -> None:
+    def send(self, encoded: Encoded, topic: Any = None) -> None:
         """Decode the frame as a client does."""
         peer = self._peer
         if peer.close_code is None:

@@ -33,7 +33,7 @@ class RecordingTransport:
         self.reading = True
         self.pauses = 0
 
-    def send(self, encoded: Encoded) -> None:
+    def send(self, encoded: Encoded, topic: Any = None) -> None:
         """Keep a message."""
         self.frames.append(encoded)
 

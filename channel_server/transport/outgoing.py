@@ -2,7 +2,7 @@
 
 import asyncio
 from enum import IntEnum
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from websockets.frames import CloseCode
 from websockets.server import ServerProtocol
@@ -11,6 +11,7 @@ from channel_server.limits import SocketLimits
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast
 from channel_server.serializer import Encoded, Serializer
+from channel_server.transport.backlog import Backlog
 from channel_server.transport.framing import frame
 
 HIGH_WATER: Final = 64 * 1024
@@ -52,12 +53,15 @@ class Outgoing(asyncio.Protocol):
     """What a connection sends.
 
     While a read is handled, frames are collected and written as one (*corked*). Otherwise they go
-    to the kernel at once, or into asyncio's write buffer if the client is slow; that buffer is the
-    send queue whose size is limited.
+    to the kernel at once, or into asyncio's write buffer if the client is slow. While that buffer
+    is full, the client is *behind*: broadcasts that may be coalesced wait in a backlog, and what
+    comes after them on their topics with them. Buffer and backlog are the send queue whose size is
+    limited.
     """
 
     __slots__ = (
         "_allowance",
+        "_backlog",
         "_cork",
         "_deflate",
         "_engine",
@@ -73,19 +77,29 @@ class Outgoing(asyncio.Protocol):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._allowance: int | None = None  # None unless the client is slow
+        self._allowance: int | None = None  # None unless the client is behind
+        self._backlog: Backlog | None = None  # None unless something waits
         self._cork: list[bytes] | None = None
         self._deflate = False
         self._engine: ServerProtocol | None = None
         self._pauses = 0
         self.state = State.REQUEST
 
-    def send(self, encoded: Encoded) -> None:
-        """Send one message; dropped if the connection is closing."""
+    def send(self, encoded: Encoded, topic: Any = None) -> None:
+        """Send one message; dropped if the connection is closing.
+
+        Args:
+            encoded: The message.
+            topic: Whose order it keeps with broadcasts that wait.
+        """
         if self.state is not OPEN:
             return
-        binary, data = encoded
-        data = self._deflated(data, binary=binary) if self._deflate else frame(data, binary)
+        backlog = self._backlog
+        if backlog is not None and backlog.holds(topic):
+            backlog.put_encoded(topic, encoded)
+            self._check_backlog(backlog)
+            return
+        data = self._frame(encoded)
         if self._cork is not None:
             self._cork.append(data)
         else:
@@ -95,13 +109,9 @@ class Outgoing(asyncio.Protocol):
         """Send a broadcast; its frame is made once for all clients of one serializer."""
         if self.state is not OPEN:
             return
-        if self._deflate:
-            self.send(broadcast.encoded(serializer))
+        if self._allowance is not None and self._held(broadcast, serializer):
             return
-        data = broadcast.frames.get(serializer.vsn)
-        if data is None:
-            binary, payload = broadcast.encoded(serializer)
-            data = broadcast.frames[serializer.vsn] = frame(payload, binary)
+        data = self._broadcast_frame(broadcast, serializer)
         if self._cork is not None:
             self._cork.append(data)
         elif self._allowance is None:
@@ -120,6 +130,7 @@ class Outgoing(asyncio.Protocol):
         if self.state is not OPEN:
             return
         self._flush()
+        self._send_backlog(all_of_it=True)
         if self.state is OPEN:  # not if that was too much for the client
             self._engine_now().send_close(code, _shorten(reason))
             self._closing(code)
@@ -135,7 +146,7 @@ class Outgoing(asyncio.Protocol):
 
     def queued_bytes(self) -> int:
         """Bytes that wait because the client is slow; 0 for a client that keeps up."""
-        return 0 if self._allowance is None else self.transport.get_write_buffer_size()
+        return self._buffered() + (0 if self._backlog is None else self._backlog.bytes)
 
     # Callbacks of asyncio.
 
@@ -152,7 +163,9 @@ class Outgoing(asyncio.Protocol):
         """The client has caught up."""
         self._allowance = None
         self._metrics.slow_clients.discard(self)
-        self._resume(Pause.WRITING)
+        self._send_backlog()
+        if self._allowance is None:
+            self._resume(Pause.WRITING)
 
     # What the other half provides.
 
@@ -167,9 +180,62 @@ class Outgoing(asyncio.Protocol):
 
     # Internals.
 
+    def _buffered(self) -> int:
+        return 0 if self._allowance is None else self.transport.get_write_buffer_size()
+
+    def _frame(self, encoded: Encoded) -> bytes:
+        binary, data = encoded
+        return self._deflated(data, binary=binary) if self._deflate else frame(data, binary)
+
+    def _broadcast_frame(self, broadcast: Broadcast, serializer: Serializer) -> bytes:
+        if self._deflate:
+            return self._frame(broadcast.encoded(serializer))
+        data = broadcast.frames.get(serializer.vsn)
+        if data is None:
+            binary, payload = broadcast.encoded(serializer)
+            data = broadcast.frames[serializer.vsn] = frame(payload, binary)
+        return data
+
+    def _held(self, broadcast: Broadcast, serializer: Serializer) -> bool:
+        """Whether a broadcast to a client that is behind was kept back."""
+        backlog = self._backlog
+        plain = broadcast.coalesce is None and broadcast.stand_in is None
+        if plain and (backlog is None or not backlog.holds(broadcast.topic)):
+            return False
+        if backlog is None:
+            # What is collected came before it.
+            self._flush()
+            if self.state is not OPEN:
+                return True
+            backlog = self._backlog = Backlog(serializer)
+        self._metrics.coalesced += backlog.put(broadcast)
+        self._check_backlog(backlog)
+        return True
+
+    def _check_backlog(self, backlog: Backlog) -> None:
+        size = self._buffered() + backlog.bytes
+        if self._allowance is not None and size > self._allowance:
+            self._overflow(size)
+
+    def _send_backlog(self, *, all_of_it: bool = False) -> None:
+        """Send what waits until the client is behind again."""
+        backlog = self._backlog
+        if backlog is None:
+            return
+        self._backlog = None  # nothing is held back while it goes out
+        while backlog and self.state is OPEN and (all_of_it or self._allowance is None):
+            waiting = backlog.take()
+            # Its size was counted when it was put there.
+            if isinstance(waiting, Broadcast):
+                self.transport.write(self._broadcast_frame(waiting, backlog.serializer))
+            else:
+                self.transport.write(self._frame(waiting))
+        if backlog and self.state is OPEN:
+            self._backlog = backlog
+
     def _write(self, data: bytes) -> None:
         if self._allowance is not None:
-            waiting = self.transport.get_write_buffer_size()
+            waiting = self.queued_bytes()
             if waiting + len(data) > self._allowance and self.state is OPEN:
                 self._overflow(waiting + len(data))
                 return
@@ -178,6 +244,7 @@ class Outgoing(asyncio.Protocol):
     def _overflow(self, size: int) -> None:
         self._metrics.dropped("slow_client", size)
         self._cork = None if self._cork is None else []
+        self._backlog = None
         self.close(1013, TOO_SLOW)
 
     def _flush(self) -> None:

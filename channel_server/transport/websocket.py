@@ -113,7 +113,7 @@ class WebSocketTransport(Incoming):
             self._opening.cancel()
         if self._place is not None:
             self._place.leave(self._address)
-        self._engine = self._buffer = self._fragments = None
+        self._engine = self._buffer = self._fragments = self._backlog = None
         if state is State.OPEN or state is State.CLOSING:
             hub.metrics.disconnected(self._code)
             log.info("socket_disconnected", code=self._code, peer=self._address)
@@ -265,7 +265,7 @@ class WebSocketTransport(Incoming):
 
     def _check_progress(self, now: float) -> None:
         # Silence counts only against a client that neither sends nor takes anything.
-        waiting = self.queued_bytes()
+        waiting = self._buffered()
         if self._pauses & ~Pause.WRITING or waiting < self._waiting:
             self._seen = now
         self._waiting = waiting
