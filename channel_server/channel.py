@@ -221,6 +221,17 @@ class Channel:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no join")
 
+    def refused(self, reason: str, payload: Any) -> Reply:
+        """The reply when the server itself refuses the join: `{"reason": reason}`.
+
+        Override it to tell it in another shape; it must not fail.
+
+        Args:
+            reason: `join crashed`, `join timeout` or `duplicate join`.
+            payload: Of the join.
+        """
+        return error({"reason": reason})
+
     def joined(self) -> MaybeAsync[None]:
         """Called after the reply of the join was queued; may push and broadcast."""
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from channel_server.channel import JoinResult, Reply, error, ok
+from channel_server.channel import JoinResult, Reply, ok
 from channel_server.channel_services import RUNNING, TERMINATED
 from channel_server.errors import BadReturn, describe_event
 from channel_server.message import Message
@@ -19,9 +19,9 @@ from channel_server.tasks import spawn
 if TYPE_CHECKING:
     from channel_server.connection import Connection
 
-CRASHED = error({"reason": "join crashed"})
-TIMED_OUT = error({"reason": "join timeout"})
-SUPERSEDED = error({"reason": "duplicate join"})
+CRASHED = "join crashed"
+TIMED_OUT = "join timeout"
+SUPERSEDED = "duplicate join"
 
 
 class JoinAttempt:
@@ -91,7 +91,7 @@ class JoinAttempt:
         """The client joined again before this join was answered."""
         self._deferred.clear()
         self._why = "duplicate_join"
-        self._answer(SUPERSEDED, "error")
+        self._answer(self._reply(SUPERSEDED), "error")
         self._runner.replace()
         if self._task is not None:
             grace = self._connection.context.limits.shutdown_grace
@@ -126,10 +126,10 @@ class JoinAttempt:
         except (Exception, asyncio.CancelledError) as failure:
             self._crashed(failure)
 
-    def _settle(self, result: JoinResult) -> None:
+    def _settle(self, result: object) -> None:
         if result is None:
             result = ok()
-        if type(result) is not Reply or result.status not in {"ok", "error"}:
+        if not isinstance(result, Reply) or result.status not in {"ok", "error"}:
             raise BadReturn("result of join", "None, ok(...) or error(...)", type(result))
         if self._answered:
             self._too_late(joined=result.status == "ok")
@@ -173,7 +173,7 @@ class JoinAttempt:
         )
         self._why = "join_timeout"
         self._runner.mute()
-        self._answer(TIMED_OUT, "timeout")
+        self._answer(self._reply(TIMED_OUT), "timeout")
         if self._task is not None:
             self._task.cancel()
 
@@ -185,7 +185,7 @@ class JoinAttempt:
         if self._answered:
             self._too_late(joined=False)
         else:
-            self._refuse(CRASHED, "crash")
+            self._refuse(self._reply(CRASHED), "crash")
 
     def _too_late(self, *, joined: bool) -> None:
         """The application finished a join that was answered without it."""
@@ -193,6 +193,9 @@ class JoinAttempt:
             self._runner.terminate(self._why)
         else:
             self._runner.terminated()
+
+    def _reply(self, reason: str) -> Reply:
+        return self._runner.channel.refused(reason, self._message.payload)
 
     def _send(self, reply: Reply) -> None:
         message = self._message

@@ -25,7 +25,7 @@ UPDATE: Final = "pipeline-update"
 PATIENCE: Final = 5.0
 """Seconds that a join waits for a connection."""
 
-UNAVAILABLE: Final = Reply("error", {"reason": "unavailable", "retryable": True})
+UNAVAILABLE: Final[Reply] = wire_errors.UNAVAILABLE
 
 
 class PipelineWatcher(Channel):
@@ -118,7 +118,7 @@ class PipelineChannel(PipelineWatcher):
         return {self.assigns["pipeline_id"]}
 
     async def _snapshot(self, *, refuse: bool) -> Reply:
-        reply = UNAVAILABLE
+        reply: Reply = UNAVAILABLE
         try:
             wire = await self._gateway.feed.read(self.assigns["pipeline_id"])
         except PipelinesUnavailableError:

@@ -10,7 +10,7 @@ whether the run is still its own; if not, it is let in all the same and its even
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
-from channel_server.channel import Channel, Reply, error, on
+from channel_server.channel import Channel, Reply, on
 from channel_server.log import get_logger
 from handlers import wire_errors
 from handlers.events import (
@@ -57,6 +57,11 @@ class RunWorkerChannel(Channel):
 
     async def join(self, payload: Any) -> Reply | None:
         """Let in whoever has a run token for this run; the plan is ready afterwards."""
+        self.assigns["structured"] = wire_errors.wants_structure(payload)
+        refused = await self._join(payload)
+        return None if refused is None else self._shaped(refused)
+
+    async def _join(self, payload: Any) -> Reply | None:
         owner = self._owner(payload)
         if owner is None:
             return wire_errors.UNAUTHORIZED
@@ -83,7 +88,12 @@ class RunWorkerChannel(Channel):
 
     def handle_in(self, event: Any, payload: Any) -> Reply:
         """Refuse what we do not know; the channel lives on."""
-        return wire_errors.UNKNOWN_EVENT
+        return self._shaped(wire_errors.UNKNOWN_EVENT)
+
+    def refused(self, reason: str, payload: Any) -> Reply:
+        """Shape what the channel server says of a join, as this join asked for."""
+        self.assigns["structured"] = wire_errors.wants_structure(payload)
+        return self._shaped(wire_errors.refused_join(reason))
 
     @on(fetch_plan.EVENT)
     def fetch_plan(self, payload: Any) -> Reply:
@@ -139,11 +149,11 @@ class RunWorkerChannel(Channel):
     async def _guard(self, event: str, handle: EventHandler, payload: Any) -> Reply:
         """Answer `internal_error` for a bug of ours, and keep the channel."""
         try:
-            return await handle(self._run, payload)
+            return self._shaped(await handle(self._run, payload))
         except Exception as failure:
             log.exception("event_failed", event_name=event, topic=self.topic, failure=str(failure))
             self._gateway.metrics.internal_errors += 1
-            return wire_errors.INTERNAL
+            return self._shaped(wire_errors.INTERNAL)
 
     async def _refuse_plan(self, owner: Owner, joined: Joined) -> Reply:
         """A plan that would kill the worker: end the run instead, with the reason."""
@@ -155,4 +165,7 @@ class RunWorkerChannel(Channel):
         if isinstance(result, Applied):
             gateway.publish(owner.run_id, joined.project_id, result.event, result.payload_json)
         log.warning("plan_refused", run=str(owner.run_id), problem=joined.problem)
-        return error({"reason": "invalid_plan", "message": joined.problem})
+        return wire_errors.because("invalid_plan", "invalid_plan", message=joined.problem)
+
+    def _shaped(self, reply: Reply) -> Reply:
+        return wire_errors.structured(reply) if self.assigns["structured"] else reply

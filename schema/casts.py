@@ -121,7 +121,7 @@ def enum(values: Mapping[str, str] | Sequence[str]) -> Type:
     def cast(value: Any) -> str:
         if isinstance(value, str) and value in table:
             return table[value]
-        raise CastError
+        raise CastError(code="invalid" if isinstance(value, str) else "invalid_type")
 
     return cast
 

@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "migrate",
     "keys",
     "token",
+    "schema",
     "provision",
     "run",
     "runs",

@@ -17,7 +17,7 @@ EVENT = "fetch:credential"
 
 log = get_logger(__name__)
 
-NOT_FOUND: Final = wire_errors.wrap({"id": ["Credential not found!"]})
+NOT_FOUND: Final = wire_errors.wrap({"id": ["Credential not found!"]}, "not_found")
 
 
 class _Job(msgspec.Struct):

@@ -33,7 +33,7 @@ def job_problem(payload: Any) -> Reply | None:
     if "job_id" not in fields:
         return wire_errors.blank("job_id")
     if fields["job_id"] is None:
-        return wire_errors.wrap({"job_id": ["Job not found!"]})
+        return wire_errors.wrap({"job_id": ["Job not found!"]}, "not_found")
     return None
 
 
