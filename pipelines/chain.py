@@ -6,7 +6,7 @@ handler, after the finish of the parent in the same transaction.
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -46,45 +46,65 @@ class Chained(msgspec.Struct, frozen=True):
     rerun: bool = False
 
 
-def child_request(
-    parent: Job,
-    *,
-    job_type: str,
-    module_type_id: int | None = None,
-    data_entry_type_id: int | None = None,
-    year: int | None = None,
-    scope_key: str | None = None,
-    config: Mapping[str, Any] | None = None,
-    target_type: TargetType | None = TargetType.DATA_ENTRIES,
-    ingestion_method: IngestionMethod = IngestionMethod.computed,
-    entity_type: EntityType = EntityType.MODULE_PER_YEAR,
-    entity_id: int | None = None,
-    dedup: DedupConfig | None = None,
-    waits_for_siblings: bool = False,
-    max_attempts: int | None = None,
-) -> ChildRequest:
+class ChildValues(TypedDict, total=False):
+    """What may be said of a child; each may be left out.
+
+    Attributes:
+        module_type_id: Inherited when None.
+        data_entry_type_id: Never inherited.
+        year: Inherited when None.
+        scope_key: Never inherited.
+        config: Input of the child (empty).
+        target_type: What the child writes (data entries).
+        ingestion_method: Where its input comes from (computed).
+        entity_type: Kind of its scope (a module and year).
+        entity_id: Its entity.
+        dedup: Join an active job of the same scope instead, if there is one.
+        waits_for_siblings: The child is not claimed while a job of its parent's type, parent,
+            module and year is active: one trailing job after all of them (False).
+        max_attempts: Claims at most; that of the parent when None.
+    """
+
+    module_type_id: int | None
+    data_entry_type_id: int | None
+    year: int | None
+    scope_key: str | None
+    config: Mapping[str, Any] | None
+    target_type: TargetType | None
+    ingestion_method: IngestionMethod
+    entity_type: EntityType
+    entity_id: int | None
+    dedup: DedupConfig | None
+    waits_for_siblings: bool
+    max_attempts: int | None
+
+
+def child_request(parent: Job, job_type: str, **given: Unpack[ChildValues]) -> ChildRequest:
     """Return the request of a child; pipeline, tenant and provider are inherited. Pure.
 
     Raises:
         ValueError: See :meth:`pipelines.dedup.DedupConfig.check`.
     """
+    module_type_id, year = given.get("module_type_id"), given.get("year")
+    max_attempts = given.get("max_attempts")
+    dedup = given.get("dedup")
     values: dict[str, Any] = {
         "pipeline_id": parent.pipeline_id,
         "parent_id": parent.id,
         "job_type": job_type,
         "tenant_id": parent.tenant_id,
-        "entity_type": entity_type,
-        "entity_id": entity_id,
+        "entity_type": given.get("entity_type", EntityType.MODULE_PER_YEAR),
+        "entity_id": given.get("entity_id"),
         "module_type_id": parent.module_type_id if module_type_id is None else module_type_id,
-        "data_entry_type_id": data_entry_type_id,
+        "data_entry_type_id": given.get("data_entry_type_id"),
         "year": parent.year if year is None else year,
-        "scope_key": scope_key,
-        "target_type": target_type,
-        "ingestion_method": ingestion_method,
+        "scope_key": given.get("scope_key"),
+        "target_type": given.get("target_type", TargetType.DATA_ENTRIES),
+        "ingestion_method": given.get("ingestion_method", IngestionMethod.computed),
         "provider": parent.provider,
-        "waits_for_siblings": waits_for_siblings,
+        "waits_for_siblings": given.get("waits_for_siblings", False),
         "max_attempts": parent.max_attempts if max_attempts is None else max_attempts,
-        "meta": {"config": dict(config or {})},
+        "meta": {"config": dict(given.get("config") or {})},
     }
     if dedup is not None:
         dedup.check(job_type, values)
@@ -121,7 +141,7 @@ async def chain_job(
     job_type: str,
     dedup_config: DedupConfig | None = None,
     dedup_active: bool | None = None,
-    **values: Any,
+    **values: Unpack[ChildValues],
 ) -> int | None:
     """Insert a child of ``parent`` in the transaction of the caller.
 
@@ -131,7 +151,7 @@ async def chain_job(
         job_type: Type of the child.
         dedup_config: Join an active job of the same scope instead.
         dedup_active: Deprecated; True is ``dedup_config=AGGREGATION_DEDUP``.
-        **values: As :func:`child_request` takes them.
+        **values: See :class:`ChildValues`; without ``dedup``.
 
     Returns:
         The id of the child; None when an active job was joined: somebody else does this work, and
@@ -148,6 +168,6 @@ async def chain_job(
         )
         if dedup_config is None and dedup_active:
             dedup_config = AGGREGATION_DEDUP
-    request = child_request(parent, job_type=job_type, dedup=dedup_config, **values)
+    request = child_request(parent, job_type, **{**values, "dedup": dedup_config})
     chained = await insert_child(connection, request)
     return None if chained.joined else chained.job_id

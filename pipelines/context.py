@@ -3,11 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
-from pipelines.chain import ChildRequest, child_request
-from pipelines.dedup import DedupConfig
-from pipelines.enums import EntityType, IngestionMethod, TargetType
+from pipelines.chain import ChildRequest, ChildValues, child_request
 from pipelines.model import Job
 
 P = ParamSpec("P")
@@ -56,23 +54,7 @@ class JobContext:
         """
         return await self._report(message, meta)
 
-    def chain(
-        self,
-        job_type: str,
-        *,
-        module_type_id: int | None = None,
-        data_entry_type_id: int | None = None,
-        year: int | None = None,
-        scope_key: str | None = None,
-        config: Mapping[str, Any] | None = None,
-        target_type: TargetType | None = TargetType.DATA_ENTRIES,
-        ingestion_method: IngestionMethod = IngestionMethod.computed,
-        entity_type: EntityType = EntityType.MODULE_PER_YEAR,
-        entity_id: int | None = None,
-        dedup: DedupConfig | None = None,
-        waits_for_siblings: bool = False,
-        max_attempts: int | None = None,
-    ) -> None:
+    def chain(self, job_type: str, **values: Unpack[ChildValues]) -> None:
         """Ask for a child job. It is inserted with the finish of this one, or not at all.
 
         With the result ERROR, or when the handler raises, nothing is inserted. What became of each
@@ -80,41 +62,12 @@ class JobContext:
 
         Args:
             job_type: Type of the child.
-            module_type_id: Inherited when None.
-            data_entry_type_id: Never inherited.
-            year: Inherited when None.
-            scope_key: Never inherited.
-            config: Input of the child.
-            target_type: What the child writes.
-            ingestion_method: Where its input comes from.
-            entity_type: Kind of its scope.
-            entity_id: Its entity.
-            dedup: Join an active job of the same scope instead, if there is one.
-            waits_for_siblings: The child is not claimed while a job of this one's type, parent,
-                module and year is active: one trailing job after all of them.
-            max_attempts: Claims at most; that of this job when None.
+            **values: See :class:`~pipelines.chain.ChildValues`.
 
         Raises:
             ValueError: A null in the scope of ``dedup``, or another job type.
         """
-        self._children.append(
-            child_request(
-                self.job,
-                job_type=job_type,
-                module_type_id=module_type_id,
-                data_entry_type_id=data_entry_type_id,
-                year=year,
-                scope_key=scope_key,
-                config=config,
-                target_type=target_type,
-                ingestion_method=ingestion_method,
-                entity_type=entity_type,
-                entity_id=entity_id,
-                dedup=dedup,
-                waits_for_siblings=waits_for_siblings,
-                max_attempts=max_attempts,
-            )
-        )
+        self._children.append(child_request(self.job, job_type, **values))
 
     @property
     def children(self) -> tuple[ChildRequest, ...]:

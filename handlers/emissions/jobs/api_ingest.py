@@ -3,11 +3,10 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from handlers.emissions.chaining import chain_recalculations
-from handlers.emissions.ingest import Ingest, NoFactorsError, ingest_entries
+from handlers.emissions.ingest_job import write_entries
 from handlers.emissions.inputs import store_input
 from handlers.emissions.provider import SERVICE, Provider, ProviderUnavailableError, pull
-from handlers.emissions.scope import job_scope, unit_of, wait_for_factors
+from handlers.emissions.scope import job_scope
 from handlers.emissions.sheets import InputError, read_json
 from pipelines import Job, JobContext, Outcome, RetryJob, Transaction
 
@@ -22,32 +21,16 @@ async def run(job: Job, context: JobContext, transaction: Transaction) -> Outcom
     The answer is kept beside the uploaded files; its hash is in the metadata. A provider that is
     out of reach is asked again, as long as the job has attempts.
     """
-    scope = job_scope(job)
     provider = _provider(job, context)
     try:
-        content = await pull(provider, scope.year)
+        content = await pull(provider, job_scope(job).year)
     except ProviderUnavailableError as error:
         raise RetryJob(str(error), _RETRY) from error
     connection = await transaction.connection()
-    unit = await unit_of(connection, job)
     name = str(job.config.get("provider_name"))
     digest = await store_input(connection, f"{name}.json", content)
-    ingest = Ingest(
-        read=lambda: read_json(content),
-        module_type_id=scope.module.id,
-        types=scope.types,
-        year=scope.year,
-        source="API_MODULE_PER_YEAR" if unit is None else "API_MODULE_UNIT_SPECIFIC",
-        job_id=job.id,
-        unit=unit,
-    )
-    try:
-        written = await ingest_entries(connection, ingest, check=context.check)
-    except NoFactorsError:
-        await wait_for_factors(connection, job)
-        raise
+    written = await write_entries(connection, job, context, "API", lambda: read_json(content))
     written.details["input"] = digest
-    chain_recalculations(context, scope)
     return written.outcome()
 
 
