@@ -5,7 +5,7 @@ from typing import Literal
 
 from handlers.emissions.chaining import chain_recalculations
 from handlers.emissions.ingest import Ingest, NoFactorsError, Written, ingest_entries
-from handlers.emissions.scope import job_scope, unit_of, wait_for_factors
+from handlers.emissions.scope import Scope, unit_of, wait_for_factors
 from handlers.emissions.sheets import Sheet
 from pipelines import Job, JobContext
 from pipelines.storage.connection import Connection
@@ -14,6 +14,7 @@ from pipelines.storage.connection import Connection
 async def write_entries(
     connection: Connection,
     job: Job,
+    scope: Scope,
     context: JobContext,
     method: Literal["CSV", "API"],
     read: Callable[[], Sheet],
@@ -24,6 +25,7 @@ async def write_entries(
         connection: In the job's transaction.
         job: One of a unit (``MODULE_UNIT_SPECIFIC``) adds rows; any other replaces those that the
             last such job of its method wrote.
+        scope: The job's.
         context: The job's.
         method: Where the input comes from.
         read: Returns the rows; called in a thread.
@@ -32,7 +34,6 @@ async def write_entries(
         InputError: The input cannot be used; nothing was written. For want of factors, the job
             waits until there are some.
     """
-    scope = job_scope(job)
     unit = await unit_of(connection, job)
     kind = "MODULE_PER_YEAR" if unit is None else "MODULE_UNIT_SPECIFIC"
     ingest = Ingest(

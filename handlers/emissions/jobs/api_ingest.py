@@ -21,15 +21,18 @@ async def run(job: Job, context: JobContext, transaction: Transaction) -> Outcom
     The answer is kept beside the uploaded files; its hash is in the metadata. A provider that is
     out of reach is asked again, as long as the job has attempts.
     """
+    scope = job_scope(job)
     provider = _provider(job, context)
     try:
-        content = await pull(provider, job_scope(job).year)
+        content = await pull(provider, scope.year)
     except ProviderUnavailableError as error:
         raise RetryJob(str(error), _RETRY) from error
     connection = await transaction.connection()
     name = str(job.config.get("provider_name"))
     digest = await store_input(connection, f"{name}.json", content)
-    written = await write_entries(connection, job, context, "API", lambda: read_json(content))
+    written = await write_entries(
+        connection, job, scope, context, "API", lambda: read_json(content)
+    )
     written.details["input"] = digest
     return written.outcome()
 
