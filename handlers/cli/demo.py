@@ -1,4 +1,4 @@
-"""What ``dev --demo`` adds: a project, a worker, two runs, live; and the emissions sample."""
+"""What ``dev --demo`` adds: a project, a worker, two runs, live; the emissions sample; a page."""
 
 import asyncio
 import time
@@ -12,12 +12,14 @@ from handlers.application import Application
 from handlers.cli.dashboard import dashboard, follow
 from handlers.cli.database import accept
 from handlers.cli.demo_emissions import DemoEmissions
-from handlers.cli.demo_hints import hints
+from handlers.cli.demo_hints import hints, welcome
+from handlers.cli.demo_trickle import Trickle
 from handlers.cli.demo_view import DemoView
 from handlers.cli.demo_worker import DemoWorker
 from handlers.cli.dev_folder import DevFolder
 from handlers.cli.errors import usage
 from handlers.cli.output import Output
+from handlers.cli.page_link import page_link
 from handlers.cli.picture import RunPicture
 from handlers.cli.posting import post_json
 from handlers.provision import provision_file
@@ -54,6 +56,7 @@ class Demo:
         self._titles: dict[str, str] = {}
         self._watching: set[asyncio.Future[Any]] = set()
         self._created = False
+        self._trickle: Trickle | None = None
         self._view = DemoView(out)
 
     @property
@@ -94,10 +97,13 @@ class Demo:
     ) -> None:
         await self._watch_project(client, project.id)
         webhook = f"{self._url}/i/{project.workflows[0].triggers['webhook']}"
+        self._out.say(welcome(page_link(self._application.settings, self._url, [project.id])))
         emissions = DemoEmissions(self._application, client, self._out)
         ingested = self._watch(emissions.ingest())
         pictures = await self._create(webhook)
         if child.running:
+            self._trickle = Trickle(webhook)
+            self._watch(self._flow(self._trickle, child))
             self._view.begin()
         shown = self._watch(*(self._to_the_end(client, picture) for picture in pictures))
         if child.running:
@@ -110,6 +116,8 @@ class Demo:
         await _first(ingested, stopped)
         if ingested.done() and ingested.exception() is None:
             await emissions.show()
+            if child.running:
+                self._watch(emissions.revise())
         if not stopped.is_set():
             self._out.say(hints(self._folder, self._application.endpoint, webhook, shown.done()))
 
@@ -134,6 +142,20 @@ class Demo:
             seconds = time.monotonic() - self._began
             self._view.ended(picture, f"{picture.state}, {seconds:.1f} s after the start")
 
+    async def _flow(self, trickle: Trickle, child: DemoWorker) -> None:
+        """Keep the worker busy while it lives."""
+        tasks = [asyncio.create_task(trickle.flow()), asyncio.create_task(child.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _another(self, client: Client, run_id: str) -> None:
+        # The terminal is for what somebody at it does; the trickle is to be seen on the page.
+        if self._trickle is None or not await self._trickle.made(run_id):
+            await self._to_the_end(client, self._picture(run_id, "another run"))
+
     async def _watch_project(self, client: Client, project: UUID) -> None:
         """Also show the runs that somebody else creates, from now on."""
         channel = client.channel(f"project:{project}")
@@ -142,7 +164,7 @@ class Demo:
             run_id = str(payload["run"]["id"])
             # Those of the demo itself are known, or will be once their answer is here.
             if self._created and run_id not in self._titles:
-                self._watch(self._to_the_end(client, self._picture(run_id, "another run")))
+                self._watch(self._another(client, run_id))
 
         channel.on("run:created", created)
         await channel.join()

@@ -1,6 +1,8 @@
 """The emissions sample of the demo: its files go in as anybody's would, and become totals."""
 
 import asyncio
+import itertools
+import random
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ from handlers.emissions.service import MODULES, totals
 
 SAMPLE: Final = Path(__file__).parents[2] / "examples" / "emissions"
 YEAR: Final = 2025
+PACE: Final = (10.0, 30.0)
+"""Seconds between two uploads once the sample is in."""
 
 
 class DemoEmissions:
@@ -45,6 +49,13 @@ class DemoEmissions:
                 for module in MODULES.values():
                     fields = {"target": target, "module": module.id}
                     group.create_task(self._upload(f"{target}_{module.alias}.csv", fields))
+
+    async def revise(self) -> None:
+        """Upload the data of one module after the other, now and then, until it is cancelled."""
+        for module in itertools.cycle(MODULES.values()):
+            await asyncio.sleep(random.uniform(*PACE))  # noqa: S311 (no secret)
+            fields = {"target": "data", "module": module.id}
+            await self._upload(f"data_{module.alias}.csv", fields)
 
     async def show(self) -> None:
         """Print the totals."""

@@ -1,4 +1,4 @@
-"""What to do next, once the demo has shown its two runs."""
+"""What the demo says: where to look at first, and what to do next."""
 
 import shlex
 import sys
@@ -6,6 +6,21 @@ from pathlib import Path
 
 from channel_server.endpoint import Endpoint
 from handlers.cli.dev_folder import WORKER_ENV_FILE, DevFolder
+
+
+def welcome(link: str) -> str:
+    """Return the text that the demo begins with.
+
+    Args:
+        link: Opens the dashboard, signed in.
+    """
+    return f"""
+Watch it in a browser; this link signs you in, as a viewer, for a day:
+
+  {link}
+
+Orders trickle in for the page to show, which this terminal leaves out; Ctrl-C ends all of it.
+"""
 
 
 def hints(folder: DevFolder, endpoint: Endpoint, webhook: str, over: bool) -> str:

@@ -14,6 +14,8 @@ from handlers.cli.posting import post_json
 from tests.handlers.cli_bench import WORKER
 from tests.handlers.process import Process, command, names
 
+TEXT_HTML = "text/html; charset=utf-8"
+
 
 def postgres_pid(folder: Path) -> int:
     file = folder / ".channel_server" / "postgres" / "data" / "postmaster.pid"
@@ -42,6 +44,8 @@ async def url_of(process: Process) -> str:
 async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path: Path) -> None:
     async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
         url = await url_of(process)
+        link, _, token = (await process.line_with("#token=")).strip().partition("#token=")
+        assert link == f"{url}/"
         await process.line_with("Both runs are over")
         text = process.text
         for part in (
@@ -60,6 +64,13 @@ async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path:
         hook = (await process.line_with("curl -s")).split()[2]
         assert hook.startswith(f"{url}/i/")
         await process.line_with("make clean")
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as browser:
+            page = await browser.get("/", headers={"Accept": "text/html"})
+            assert (page.status_code, page.headers["Content-Type"]) == (200, TEXT_HTML)
+            browser.headers["Authorization"] = f"Bearer {token}"
+            assert len((await browser.get("/api/pipelines")).json()["pipelines"]) >= 7
+            refused = await browser.post("/api/pipelines/dispatch", json={})
+            assert refused.status_code == 403, "the link is a viewer's"
         further = await post_json(hook, {"id": 3, "quantity": 5})
         await process.line_with(f"{further['run_id'][:8]}  run success")
 
@@ -68,6 +79,7 @@ async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path:
         assert await process.end(signal.SIGINT) == 0, process.text
     assert process.said[-1].endswith("stopped")
     assert "Traceback" not in process.text
+    assert token not in (tmp_path / ".channel_server" / "server.log").read_text()
     assert [pid for pid in (postgres, *below) if alive(pid)] == []
 
 
