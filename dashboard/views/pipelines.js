@@ -1,0 +1,7 @@
+/** Placeholder of the view. */
+import { html } from '../lib.js';
+import { EmptyState } from '../components/basics.js';
+
+export default function View() {
+  return html`<${EmptyState} icon="pipelines" title="Nothing is here yet" />`;
+}
