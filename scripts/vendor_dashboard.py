@@ -75,7 +75,7 @@ def main() -> int:
         problems = differences()
         print("\n".join(problems) or "every file is as locked")
         return 1 if problems else 0
-    locked = {} if options.lock else json.loads(LOCK.read_text())
+    locked: dict[str, Any] = {} if options.lock else json.loads(LOCK.read_text())
     VENDOR.mkdir(parents=True, exist_ok=True)
     written = {package: fetch(package, locked.get(package)) for package in WANTED}
     LOCK.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")

@@ -11,6 +11,8 @@ import { expiryTime, me, signInReason, token, tokenRefused } from './session.js'
 
 /** @typedef {{kind: 'created' | 'updated', run: any}} RunChange */
 
+const RETRY = 2000;
+
 /** Grows with each batch of changes; who shows sums of runs reloads them (seldom). */
 export const changes = signal(0);
 /** The workers as last pushed, by project; null until a first push. */
@@ -95,11 +97,22 @@ function followProject(id) {
   });
 }
 
+/** Until it is known which projects to follow, nothing is live. */
+async function learn() {
+  catching('me');
+  try {
+    me.value = await getJson('/api/me');
+  } catch {
+    if (token.peek() && !signInReason.peek()) setTimeout(learn, RETRY);
+    return;
+  }
+  caught('me');
+}
+
 /** Learns who is signed in, then follows all projects of the token. */
 export function startFeed() {
   effect(() => {
-    if (!token.value || signInReason.value) return;
-    getJson('/api/me').then((answer) => (me.value = answer), () => {});
+    if (token.value && !signInReason.value) learn();
   });
   /** @type {Map<string, () => void>} */
   const followed = new Map();
