@@ -1,0 +1,24 @@
+"""The parts of the page that need no browser: ``node --test`` on ``dashboard/tests``."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_unit_tests_of_the_page_pass() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    files = sorted(str(path) for path in (ROOT / "dashboard" / "tests").glob("*.test.mjs"))
+    ended = subprocess.run(
+        [node, "--test", "--test-reporter=tap", *files], capture_output=True, text=True, cwd=ROOT
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    passed = re.search(r"^# pass (\d+)$", ended.stdout, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) >= len(files)
