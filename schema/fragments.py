@@ -25,6 +25,8 @@ _RUN: Final = (
     "started_at",
     "finished_at",
     "recovered_at",
+    "cancel_requested_at",
+    "cancel_requested_by",
     "error_type",
     "error_message",
     "worker_name",

@@ -2,16 +2,16 @@
 
 from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
+from handlers.http.api.routes import api_router
 from handlers.http.backend import Backend, state_for
 from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
 from handlers.http.metrics import metrics
+from handlers.http.openapi import openapi_config
 from handlers.http.page import Page
 from handlers.http.page_files import PageFiles, dashboard_folder
 from handlers.http.pipeline_dispatch import dispatch
@@ -53,15 +53,13 @@ def build_http_app(application: Backend) -> ASGIApp:
     health = Router("/api/health", route_handlers=[stale_stats, stale_runs])
     emissions = Router("/api/emissions", route_handlers=[show_totals])
     app = Litestar(
-        [receive_webhook, healthz, readyz, metrics, jobs, emissions, health],
+        [
+            *(receive_webhook, healthz, readyz, metrics),
+            *(jobs, emissions, health, api_router()),
+        ],
         exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
         logging_config=None,
-        openapi_config=OpenAPIConfig(
-            title="channel_server",
-            version="1",
-            path="/openapi",
-            render_plugins=[JsonRenderPlugin()],
-        ),
+        openapi_config=openapi_config(),
         request_max_body_size=settings.webhook_max_body_bytes,
         state=state_for(application),
     )

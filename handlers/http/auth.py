@@ -16,6 +16,22 @@ from handlers.run_tokens import User
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 
+def user_of(request: Request[Any, Any, Any], *, in_query: bool = False) -> User:
+    """Return who asks, whatever they may do.
+
+    Args:
+        request: With ``Authorization: Bearer <token>``.
+        in_query: Also take ``?token=``: what opens event streams in browsers sets no headers.
+
+    Raises:
+        NotAuthorizedException: There is no token, or it is not genuine or not in force: 401.
+    """
+    user = backend_of(request.app.state).gateway.user_tokens.verify(_token(request, in_query))
+    if user is None:
+        raise NotAuthorizedException("A valid user token is needed.", headers=_CHALLENGE)
+    return user
+
+
 def viewer_of(request: Request[Any, Any, Any], *, in_query: bool = False) -> User:
     """Return who asks, if they may see pipelines.
 
@@ -27,9 +43,7 @@ def viewer_of(request: Request[Any, Any, Any], *, in_query: bool = False) -> Use
         NotAuthorizedException: There is no token, or it is not genuine or not in force: 401.
         PermissionDeniedException: It is not for pipelines: 403.
     """
-    user = backend_of(request.app.state).gateway.user_tokens.verify(_token(request, in_query))
-    if user is None:
-        raise NotAuthorizedException("A valid user token is needed.", headers=_CHALLENGE)
+    user = user_of(request, in_query=in_query)
     if user.tenants is None:
         raise PermissionDeniedException("This token is not for pipelines.")
     return user

@@ -15,7 +15,7 @@ from litestar.params import FromPath
 
 from handlers.gateway import Gateway
 from handlers.http.backend import backend_of
-from handlers.http.errors import ErrorBody, error_response, unavailable
+from handlers.http.errors import Problem, error_response, unavailable
 from handlers.http.webhook_request import NotJsonError, describe_request, json_body
 from handlers.webhook_replies import Outcome, ResponseConfig
 from schema import views, webhook_triggers, work_orders
@@ -37,7 +37,7 @@ class Accepted(msgspec.Struct, frozen=True):
     run_id: UUID
 
 
-Answer = Response[Accepted] | Response[ErrorBody] | Response[bytes]
+Answer = Response[Accepted] | Response[Problem] | Response[bytes]
 
 
 @post("/i/{trigger_id:str}", status_code=200)
@@ -55,12 +55,12 @@ async def receive_webhook(
     """
     gateway = backend_of(state).gateway
     if gateway.draining:
-        return unavailable("The server is shutting down; try again.")
+        return unavailable("The server is shutting down; try again.", "draining")
     trigger = await _find_trigger(gateway, trigger_id)
     if isinstance(trigger, Refused):
         return _refusal(trigger)
     if not trigger.enabled:
-        return error_response(403, "This trigger is disabled.")
+        return error_response(403, "This trigger is disabled.", code="disabled")
     try:
         async with asyncio.timeout(BODY_DEADLINE):
             raw = await request.body()
@@ -144,12 +144,12 @@ def _accepted(created: Created | Refused) -> Answer:
     return Response(Accepted(created.work_order_id, created.run_id), status_code=200)
 
 
-def _refusal(refused: Refused) -> Response[ErrorBody]:
+def _refusal(refused: Refused) -> Response[Problem]:
     if refused.retryable or refused.kind in {"busy", "unavailable"}:
         return unavailable("The database is not available; try again.")
     if refused.kind == "not_found":
         return error_response(404, "There is no such webhook.")
     if refused.code == "disabled":
-        return error_response(403, "This trigger is disabled.")
+        return error_response(403, "This trigger is disabled.", code="disabled")
     messages = "; ".join(text for texts in refused.errors.values() for text in texts)
-    return error_response(422, messages or "The request was refused.")
+    return error_response(422, messages or "The request was refused.", code=refused.code)

@@ -72,6 +72,8 @@ runs = Table(
     Column("start_fingerprint", LargeBinary, nullable=True),
     Column("complete_fingerprint", LargeBinary, nullable=True),
     uuid("session_id", null=True),
+    timestamp("cancel_requested_at"),
+    Column("cancel_requested_by", Text, nullable=True),
     primary_key("runs", "id"),
     unique("runs_project_id_id_key", "project_id", "id", field="id"),
     foreign_key(
@@ -175,6 +177,25 @@ runs = Table(
         postgresql_where=text("finished_at IS NOT NULL"),
     ),
     Index("runs_project_id_inserted_at_index", "project_id", "inserted_at"),
+    Index("runs_workflow_id_state_inserted_at_index", "workflow_id", "state", "inserted_at", "id"),
+    Index(
+        "runs_project_id_worker_name_inserted_at_index",
+        "project_id",
+        "worker_name",
+        "inserted_at",
+        "id",
+        postgresql_where=text("worker_name IS NOT NULL"),
+    ),
+    Index(
+        "runs_cancel_requested_at_index",
+        "cancel_requested_at",
+        postgresql_where=text(f"cancel_requested_at IS NOT NULL AND state NOT IN {FINAL_STATES}"),
+    ),
+    Index(
+        "runs_recovered_at_index",
+        "recovered_at",
+        postgresql_where=text("recovered_at IS NOT NULL"),
+    ),
     Index("runs_work_order_id_index", "work_order_id"),
     Index("runs_dataclip_id_index", "dataclip_id"),
     Index("runs_final_dataclip_id_index", "final_dataclip_id"),
@@ -186,6 +207,7 @@ runs = Table(
 socket on which the owner claimed or last joined the run; its row may be gone. ``version`` grows by
 one with each committed change that dashboards are told of; events and log lines carry it.
 ``webhook_response`` is the last one that a step sent, for the caller who waits.
+``cancel_requested_at`` and ``_by``: somebody asked the worker, who holds the run, to end it.
 """
 
 PROJECT_EVENTS: Final = ("run:created", "run:updated")
@@ -213,6 +235,7 @@ run_events = Table(
         "seq",
         postgresql_where=text(f"event IN {PROJECT_EVENTS} AND xact IS NOT NULL"),
     ),
+    Index("run_events_inserted_at_index", "inserted_at", postgresql_using="brin"),
 )
 """What was told to dashboards, by version, for replay. Log lines are not repeated in here.
 

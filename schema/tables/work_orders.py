@@ -50,6 +50,7 @@ work_orders = Table(
     ),
     check("work_orders_state_check", one_of("state", WORK_ORDER_STATES), field="state"),
     Index("work_orders_project_id_inserted_at_index", "project_id", "inserted_at"),
+    Index("work_orders_workflow_id_inserted_at_index", "workflow_id", "inserted_at", "id"),
     Index("work_orders_dataclip_id_index", "dataclip_id"),
     postgresql_with={"fillfactor": 80},
 )

@@ -142,7 +142,7 @@ async def test_a_webhook_call_is_in_no_log_metric_or_error(target: Target) -> No
 async def test_settings_and_keys_are_shown_by_no_endpoint(target: Target) -> None:
     settings = target.app.settings
     pem = settings.private_key_pem().decode().splitlines()[1]
-    for path in ("/metrics", "/readyz", "/healthz", "/openapi", "/openapi/openapi.json", "/"):
+    for path in ("/metrics", "/readyz", "/healthz", "/schema", "/schema/openapi.json", "/"):
         body = (await (await target.tcp()).request(path)).body
         for secret in (SECRET, settings.database_url, settings.credentials_key, pem):
             assert secret not in body

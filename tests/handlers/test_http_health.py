@@ -79,5 +79,5 @@ async def test_the_metrics_are_in_the_format_of_prometheus(client: httpx.AsyncCl
 
 
 async def test_the_api_is_described(client: httpx.AsyncClient) -> None:
-    paths = (await client.get("/openapi/openapi.json")).json()["paths"]
+    paths = (await client.get("/schema/openapi.json")).json()["paths"]
     assert {"/i/{trigger_id}", "/healthz", "/readyz", "/metrics"} <= set(paths)

@@ -193,9 +193,16 @@ async def test_without_a_database_calls_are_503_with_retry_after(
     await live_app.repo.close()
     answer = await client.post(hook(project), json={})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
+        "type": "urn:channel-server:problem:unavailable",
+        "title": "The database or a part of the server is away.",
+        "status": 503,
+        "detail": "The database is not available; try again.",
+        "code": "unavailable",
         "error": "unavailable",
         "message": "The database is not available; try again.",
+        "retry_after": 2,
     }
 
 

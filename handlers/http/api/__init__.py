@@ -1,0 +1,1 @@
+"""The JSON API of runs: one module per resource, statements in :mod:`schema.reading`."""
