@@ -17,7 +17,7 @@ from channel_server.errors import BadReturn, MalformedFrame, describe_event
 from channel_server.joining import JoinAttempt
 from channel_server.limits import DEFAULT_LIMITS, SocketLimits
 from channel_server.log import get_logger
-from channel_server.message import CLOSE, DISCONNECT, ERROR, Message
+from channel_server.message import CLOSE, DISCONNECT, ERROR, RECHECK, Message
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast, PubSub
 from channel_server.runner import Runner
@@ -35,9 +35,11 @@ from channel_server.session import (
 from channel_server.socket import Route, Socket
 
 GOING_AWAY: Final = 1001
+POLICY_VIOLATION: Final = 1008
 SERVICE_RESTART: Final = 1012
 CRASH_PAYLOAD: Final = {"reason": "channel_crash"}
 DRAINING: Final = "draining"
+REVOKED: Final = "session revoked"
 
 
 class Transport(Protocol):
@@ -239,9 +241,14 @@ class Connection:
         return [_info(membership.handle) for membership in self.session]
 
     def deliver(self, broadcast: Broadcast) -> None:
-        """Take a broadcast on the topic that names the client: `disconnect` closes with 1001."""
+        """Take a broadcast on the topic that names the client.
+
+        `disconnect` closes with 1001; `recheck` with 1008, if the socket says it may not stay.
+        """
         if broadcast.event == DISCONNECT:
             self.transport.close(GOING_AWAY, DISCONNECT)
+        elif broadcast.event == RECHECK and not self.socket.may_stay():
+            self.transport.close(POLICY_VIOLATION, REVOKED)
 
     # From channels.
 

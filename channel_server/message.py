@@ -14,6 +14,8 @@ PHOENIX = "phoenix"
 """Topic of heartbeats."""
 DISCONNECT = "disconnect"
 """Event that closes every connection subscribed to a socket id, broadcast on that id."""
+RECHECK = "recheck"
+"""Event, broadcast on a socket id, that closes those of its connections that may not stay."""
 
 RESERVED = frozenset({JOIN, LEAVE, REPLY, CLOSE, ERROR})
 """Events that application code may neither push nor broadcast."""

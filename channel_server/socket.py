@@ -117,9 +117,14 @@ class Socket:
     def id(self) -> str | None:
         """A topic that names this client; None for no name.
 
-        Broadcasting the event `disconnect` on it closes all connections that have it, with 1001.
+        Broadcasting the event `disconnect` on it closes all connections that have it, with 1001;
+        `recheck` closes those that :meth:`may_stay` is against, with 1008.
         """
         return None
+
+    def may_stay(self) -> bool:
+        """Whether the client may still be connected; asked at each `recheck`, never by itself."""
+        return True
 
     @classmethod
     def route(cls, topic: str) -> Route | None:

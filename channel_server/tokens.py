@@ -47,39 +47,57 @@ class TokenError(Exception):
 
 
 class Key:
-    """A key together with the only algorithm it may be used with."""
+    """A key together with the only algorithm it may be used with.
 
-    __slots__ = ("_key", "algorithm")
+    Attributes:
+        algorithm: The algorithm.
+        kid: Its name in the headers of tokens; None for none.
+        until: Unix seconds at which what it signed ends, whatever the token says; None for never.
+    """
 
-    def __init__(self, algorithm: Algorithm, key: OctKey | RSAKey) -> None:
+    __slots__ = ("_key", "algorithm", "kid", "until")
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        key: OctKey | RSAKey,
+        *,
+        kid: str | None = None,
+        until: float | None = None,
+    ) -> None:
         self.algorithm: Algorithm = algorithm
+        self.kid = kid
+        self.until = until
         self._key = key
 
     def __repr__(self) -> str:
         return f"Key({self.algorithm!r})"
 
     @classmethod
-    def hs256(cls, secret: str | bytes) -> "Key":
+    def hs256(
+        cls, secret: str | bytes, *, kid: str | None = None, until: float | None = None
+    ) -> "Key":
         """A shared secret, used as it is; 32 random bytes are what the algorithm wants."""
         raw = secret.encode() if isinstance(secret, str) else secret
         if not raw:
             raise ValueError("the secret of an HS256 key must not be empty")
-        return cls("HS256", OctKey.import_key(raw))
+        return cls("HS256", OctKey.import_key(raw), kid=kid, until=until)
 
     @classmethod
-    def rs256(cls, pem: str | bytes) -> "Key":
+    def rs256(
+        cls, pem: str | bytes, *, kid: str | None = None, until: float | None = None
+    ) -> "Key":
         """An RSA key in PEM; a private one signs and verifies, a public one only verifies.
 
         Raises:
             ValueError: It is no RSA key in PEM.
         """
-        return cls("RS256", RSAKey.import_key(pem))
+        return cls("RS256", RSAKey.import_key(pem), kid=kid, until=until)
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """The token with these claims; times are seconds since 1970."""
-        return jwt.encode(
-            {"alg": self.algorithm}, dict(claims), self._key, algorithms=[self.algorithm]
-        )
+        header = {"alg": self.algorithm} | ({} if self.kid is None else {"kid": self.kid})
+        return jwt.encode(header, dict(claims), self._key, algorithms=[self.algorithm])
 
     def check(self, token: str) -> Claims | None:
         """The claims if this key signed ``token``, else None. Times are not looked at."""
@@ -92,10 +110,12 @@ class Key:
 class Verifier:
     """Checks tokens against one or more keys of one algorithm.
 
-    Several keys are for rotation: the old one stays until its last token has expired.
+    Several keys are for rotation. A token that names one of them (``kid``) is checked against that
+    one alone; others, because not every issuer names its key, against all. What a key with an
+    ``until`` signed expires then at the latest.
 
     Args:
-        keys: At least one; all of the same algorithm.
+        keys: At least one; all of the same algorithm. The current one first.
         require: Claims that must be present.
         clock: Seconds since 1970.
     """
@@ -121,22 +141,32 @@ class Verifier:
         """
         if len(token) > MAX_LENGTH:
             raise TokenError("too_long")
-        self._check_header(token)
-        claims = next((c for key in self._keys if (c := key.check(token)) is not None), None)
-        if claims is None:
-            raise TokenError("signature")
+        named = self._check_header(token).get("kid")
+        claims = self._signed(token, named)
         self._check_times(claims)
         for name in self._require:
             if claims.get(name) is None:
                 raise TokenError("claims", name)
         return claims
 
-    def _check_header(self, token: str) -> None:
+    def _signed(self, token: str, named: object) -> Claims:
+        keys = [key for key in self._keys if key.kid is not None and key.kid == named]
+        for key in keys or self._keys:
+            claims = key.check(token)
+            if claims is not None:
+                if key.until is not None:
+                    expires = _timestamp(claims, "exp")
+                    claims["exp"] = key.until if expires is None else min(expires, key.until)
+                return claims
+        raise TokenError("signature")
+
+    def _check_header(self, token: str) -> dict[str, Any]:
         header = _decode_header(token)
         if header.get("alg") != self._keys[0].algorithm:
             raise TokenError("algorithm")
         if "zip" in header or "crit" in header:
             raise TokenError("malformed")
+        return header
 
     def _check_times(self, claims: Claims) -> None:
         now = self._clock()

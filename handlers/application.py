@@ -213,11 +213,18 @@ class Application:
 
         readiness = Readiness(self.repo, self.settings.database_url, changed)
         engine = JobEngine(self.gateway.engine)
-        self._services = [LeaseWatch(self.gateway), Janitor(self.gateway), engine, readiness]
+        self._services = [
+            self.gateway.revocation_watch,
+            LeaseWatch(self.gateway),
+            Janitor(self.gateway),
+            engine,
+            readiness,
+        ]
         for service in self._services:
             await service.start()
         try:
             async with asyncio.timeout(LISTENER_PATIENCE):
+                await self.gateway.revocation_watch.started()
                 await readiness.started()
                 await engine.attempted.wait()
         except TimeoutError:

@@ -10,9 +10,6 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from handlers.settings_fields import (
     SettingError,
     describe_fields,
@@ -21,13 +18,13 @@ from handlers.settings_fields import (
     parse,
     read_fields,
 )
-from handlers.settings_jobs import JobSettings
-from handlers.settings_secrets import CREDENTIAL_KEY_BYTES, secret_problems
+from handlers.settings_guard import GuardSettings
+from handlers.settings_secrets import CREDENTIALS, USER_TOKENS, derive, secret_problems
 
 LatePolicyName = Literal["accept", "reject", "acknowledge"]
 
 
-class Settings(JobSettings, frozen=True, kw_only=True):
+class Settings(GuardSettings, frozen=True, kw_only=True):
     """One deployment. Build it with `load`, or with keywords in tests; `check` validates either.
 
     Raises nothing by itself: `load` and `check` raise `ConfigError` with every problem found.
@@ -327,6 +324,14 @@ class Settings(JobSettings, frozen=True, kw_only=True):
                 user_secret=self.user_secret,
                 credentials_key=self.credentials_key,
             ),
+            *self.previous_problems(
+                {
+                    "WORKER_SECRET_PREVIOUS": self.worker_secret,
+                    "WORKER_RUNS_PRIVATE_KEY_PREVIOUS": self.worker_runs_private_key,
+                    "CHANNEL_SERVER_USER_SECRET_PREVIOUS": self.user_secret,
+                    "CHANNEL_SERVER_CREDENTIALS_KEY_PREVIOUS": self.credentials_key,
+                }
+            ),
         ]
         if errors:
             raise ConfigError(errors)
@@ -337,17 +342,13 @@ class Settings(JobSettings, frozen=True, kw_only=True):
 
     def user_key(self) -> bytes:
         """The key of dashboard tokens: `user_secret`, or one derived from the worker secret."""
-        return self.user_secret.encode() or self._derive(b"channel_server user tokens")
+        return self.user_secret.encode() or derive(self.worker_secret, USER_TOKENS)
 
     def credential_key(self) -> bytes:
         """The 32 bytes that encrypt credentials: configured, or derived from the worker secret."""
         if self.credentials_key:
             return base64.b64decode(self.credentials_key)
-        return self._derive(b"channel_server credentials")
-
-    def _derive(self, info: bytes) -> bytes:
-        kdf = HKDF(hashes.SHA256(), length=CREDENTIAL_KEY_BYTES, salt=None, info=info)
-        return kdf.derive(self.worker_secret.encode())
+        return derive(self.worker_secret, CREDENTIALS)
 
 
 class ConfigError(Exception):

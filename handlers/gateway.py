@@ -7,17 +7,17 @@ import msgspec
 
 from channel_server.log import get_logger
 from channel_server.pubsub import PubSub
+from handlers import keyring
 from handlers.config import Settings
 from handlers.gateway_metrics import GatewayMetrics
 from handlers.jobs.engine import build_engine
 from handlers.log_writer import LogWriter
 from handlers.pipeline_feed import PipelineFeed
 from handlers.queue_hint import QueueHint
-from handlers.run_tokens import RunTokens, UserTokens, WorkerTokens
+from handlers.revocations import Revocations, RevocationWatch
 from handlers.scrubber import Scrubbers
 from handlers.webhook_replies import Outcome, WebhookReplies
 from handlers.work_available import WorkAvailable
-from schema.crypto import Cipher
 from schema.outcomes import Event, Owner, is_final
 from schema.repo import Repo
 
@@ -53,10 +53,14 @@ class Gateway:
         self.pubsub = pubsub
         self.metrics = metrics
         metrics.observed = lambda: repo.violations_observed
-        self.worker_tokens = WorkerTokens(settings.worker_secret)
-        self.run_tokens = RunTokens(settings.private_key_pem())
-        self.user_tokens = UserTokens(settings.user_key())
-        self.cipher = Cipher(settings.credential_key())
+        self.revocations = Revocations()
+        self.revocation_watch = RevocationWatch(
+            repo, self.revocations, pubsub, settings.revocation_recheck
+        )
+        self.worker_tokens = keyring.worker_tokens(settings, self.revocations)
+        self.run_tokens = keyring.run_tokens(settings)
+        self.user_tokens = keyring.user_tokens(settings, self.revocations)
+        self.cipher = keyring.cipher(settings)
         self.hint = QueueHint(settings.queue_recheck)
         self.work_available = WorkAvailable(pubsub, settings.work_available_interval)
         self.webhooks = WebhookReplies()

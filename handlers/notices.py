@@ -39,6 +39,9 @@ class Notices:
     def received(self, payload: str) -> None:
         """A notice arrived; one that cannot be read changes nothing."""
         notice = _decode(payload)
+        if notice.get("tokens_revoked") is True:
+            self._gateway.revocation_watch.changed()
+            return
         project_id, version = as_uuid(notice.get("project_id")), notice.get("version")
         available, changed = (
             as_uuid(notice.get("run_available")),
@@ -62,6 +65,7 @@ class Notices:
 
     def resync(self) -> None:
         """Notices may have been missed."""
+        self._gateway.revocation_watch.changed()
         self._gateway.queue_changed()
 
     async def stop(self) -> None:

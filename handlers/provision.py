@@ -7,10 +7,10 @@ runs that exist keep what they were started with. What is read and refused is to
 
 from pathlib import Path
 
+from handlers import keyring
 from handlers.config import Settings
 from handlers.spec import read_spec
 from schema import projects
-from schema.crypto import Cipher
 from schema.projects import Provisioned
 from schema.refused import Refused
 from schema.repo import Repo
@@ -32,5 +32,5 @@ async def provision_file(repo: Repo, settings: Settings, path: Path) -> Provisio
         OSError: The file cannot be read.
     """
     spec = read_spec(path)
-    cipher = Cipher(settings.credential_key())
+    cipher = keyring.cipher(settings)
     return await projects.provision(repo, spec, cipher, options=spec.options)

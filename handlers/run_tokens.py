@@ -5,14 +5,19 @@
 * Run tokens (RS256, the server's private key) come with each claim and open one run. The `lease`
   claim names the owner; the lease, not the age of the token, ends the owner's rights.
 * User tokens (HS256, another key) open the dashboard socket for some projects.
+
+Each kind has one current key, which signs, and may have previous ones, which only verify and only
+until a moment. User and run tokens name their key (`kid`); the workers' own tokens name none.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
+from cryptography.hazmat.primitives import serialization
 
 from channel_server.tokens import Key, TokenError, Verifier
 from schema.outcomes import Owner
@@ -30,9 +35,15 @@ ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True):
-    """Who a worker says it is; `worker_id` names one process, not a machine."""
+    """Who a worker says it is.
+
+    Attributes:
+        worker_id: names one process, not a machine.
+        expires_at: Unix seconds at which the connection ends; None means never.
+    """
 
     worker_id: str | None
+    expires_at: float | None = None
 
 
 class User(msgspec.Struct, frozen=True):
@@ -45,6 +56,8 @@ class User(msgspec.Struct, frozen=True):
         expires_at: Unix seconds at which the connection ends; None means never.
         tenants: whose pipelines may be seen beside those that are nobody's in particular; `*` is
             everybody's. None, as in tokens without the claim, means no pipelines at all.
+        token_id: the token's `jti`, by which it alone can be revoked.
+        issued_at: Unix seconds; None if the token does not say, which counts as long ago.
     """
 
     subject: str
@@ -52,6 +65,8 @@ class User(msgspec.Struct, frozen=True):
     role: Role
     expires_at: float | None
     tenants: frozenset[str] | None = None
+    token_id: str | None = None
+    issued_at: float | None = None
 
     def may(self, role: Role) -> bool:
         """Whether the user has a role, or one that includes it."""
@@ -69,18 +84,41 @@ class User(msgspec.Struct, frozen=True):
         return None if ALL_TENANTS in tenants else sorted(tenants)
 
 
+class Previous(msgspec.Struct, frozen=True):
+    """A key that was replaced.
+
+    Attributes:
+        key: what it is; secret bytes, or PEM.
+        until: Unix seconds at which it counts no more.
+    """
+
+    key: bytes
+    until: float
+
+
 class WorkerTokens:
     """Checks, and for our own worker and tests makes, worker tokens.
 
     Args:
         secret: the shared secret; its UTF-8 bytes are the key, even if it looks like base64.
         clock: Unix seconds.
+        previous: a secret that workers may still have.
+        revoked: which workers are not let in any more.
     """
 
-    def __init__(self, secret: str, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        secret: str,
+        clock: Clock = time.time,
+        *,
+        previous: Previous | None = None,
+        revoked: Callable[[WorkerIdentity], bool] = lambda _worker: False,
+    ) -> None:
         self._key = Key.hs256(secret)
-        self._verifier = Verifier([self._key], clock=clock)
+        older = [] if previous is None else [Key.hs256(previous.key, until=previous.until)]
+        self._verifier = Verifier([self._key, *older], clock=clock)
         self._clock = clock
+        self._revoked = revoked
 
     def issue(self, worker_id: str) -> str:
         """A token as a worker makes it: no `exp`, no `nbf`."""
@@ -93,7 +131,14 @@ class WorkerTokens:
         if claims is None:
             return None
         worker_id = claims.get("worker_id")
-        return WorkerIdentity(worker_id if isinstance(worker_id, str) else None)
+        worker = WorkerIdentity(
+            worker_id if isinstance(worker_id, str) else None, claims.get("exp")
+        )
+        return None if self._revoked(worker) else worker
+
+    def good(self, worker: WorkerIdentity) -> bool:
+        """Whether a worker that was let in would be let in now."""
+        return not self._revoked(worker) and not _past(worker.expires_at, self._clock)
 
 
 class RunTokens:
@@ -102,11 +147,19 @@ class RunTokens:
     Args:
         private_key_pem: RSA, unencrypted PEM.
         clock: Unix seconds.
+        previous: the RSA key before this one, private or public, as PEM.
     """
 
-    def __init__(self, private_key_pem: bytes, clock: Clock = time.time) -> None:
-        self._key = Key.rs256(private_key_pem)
-        self._verifier = Verifier([self._key], require=("id", "lease", "exp"), clock=clock)
+    def __init__(
+        self,
+        private_key_pem: bytes,
+        clock: Clock = time.time,
+        *,
+        previous: Previous | None = None,
+    ) -> None:
+        self._key = Key.rs256(private_key_pem, kid=rsa_key_id(private_key_pem))
+        older = [] if previous is None else [_previous_rsa(previous)]
+        self._verifier = Verifier([self._key, *older], require=("id", "lease", "exp"), clock=clock)
         self._clock = clock
 
     def issue(self, owner: Owner, lifetime: float) -> str:
@@ -140,12 +193,25 @@ class UserTokens:
     Args:
         key: secret bytes, not those of the worker tokens.
         clock: Unix seconds.
+        previous: the key before this one.
+        revoked: which users are not let in any more.
     """
 
-    def __init__(self, key: bytes, clock: Clock = time.time) -> None:
-        self._key = Key.hs256(key)
-        self._verifier = Verifier([self._key], require=("sub", "projects"), clock=clock)
+    def __init__(
+        self,
+        key: bytes,
+        clock: Clock = time.time,
+        *,
+        previous: Previous | None = None,
+        revoked: Callable[[User], bool] = lambda _user: False,
+    ) -> None:
+        self._key = Key.hs256(key, kid=key_id(key))
+        older: list[Key] = []
+        if previous is not None:
+            older = [Key.hs256(previous.key, kid=key_id(previous.key), until=previous.until)]
+        self._verifier = Verifier([self._key, *older], require=("sub", "projects"), clock=clock)
         self._clock = clock
+        self._revoked = revoked
 
     def issue(
         self,
@@ -171,6 +237,7 @@ class UserTokens:
             "sub": subject,
             "projects": [str(project) for project in projects],
             "role": role,
+            "jti": str(uuid4()),
             "iat": now,
             "nbf": now,
         }
@@ -191,7 +258,21 @@ class UserTokens:
             return None
         if "tenants" not in claims:
             tenants = None
-        return User(str(claims["sub"]), projects, role, claims.get("exp"), tenants)
+        token_id, issued_at = claims.get("jti"), claims.get("iat")
+        user = User(
+            str(claims["sub"]),
+            projects,
+            role,
+            claims.get("exp"),
+            tenants,
+            token_id if isinstance(token_id, str) else None,
+            issued_at if isinstance(issued_at, int | float) else None,
+        )
+        return None if self._revoked(user) else user
+
+    def good(self, user: User) -> bool:
+        """Whether a user who was let in would be let in now."""
+        return not self._revoked(user) and not _past(user.expires_at, self._clock)
 
 
 def as_uuid(value: Any) -> UUID | None:
@@ -202,6 +283,35 @@ def as_uuid(value: Any) -> UUID | None:
         return UUID(value)
     except ValueError:
         return None
+
+
+def key_id(key: bytes) -> str:
+    """The name of a secret key in the headers of tokens."""
+    return hashlib.blake2b(key, digest_size=6, person=b"token key").hexdigest()
+
+
+def rsa_key_id(pem: bytes) -> str:
+    """The name of an RSA key, the same for its private and its public half.
+
+    Raises:
+        ValueError: it is no RSA key in PEM.
+    """
+    try:
+        public = serialization.load_pem_public_key(pem)
+    except ValueError:
+        public = serialization.load_pem_private_key(pem, None).public_key()
+    der = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return key_id(hashlib.sha256(der).digest())
+
+
+def _previous_rsa(previous: Previous) -> Key:
+    return Key.rs256(previous.key, kid=rsa_key_id(previous.key), until=previous.until)
+
+
+def _past(moment: float | None, clock: Clock) -> bool:
+    return moment is not None and clock() >= moment
 
 
 def _claims(verifier: Verifier, token: Any) -> dict[str, Any] | None:

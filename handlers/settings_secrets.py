@@ -4,14 +4,25 @@ import base64
 import binascii
 from typing import Final
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 CREDENTIAL_KEY_BYTES: Final = 32
 """Length of the key that encrypts credential bodies."""
 
+USER_TOKENS: Final = b"channel_server user tokens"
+CREDENTIALS: Final = b"channel_server credentials"
+"""What a key that is derived from the worker secret is for."""
+
 _SHORTEST_SECRET = 16
 _SMALLEST_RSA_KEY = 2048
+
+
+def derive(worker_secret: str, purpose: bytes) -> bytes:
+    """A key of 32 bytes for one purpose, made from the worker secret."""
+    kdf = HKDF(hashes.SHA256(), length=CREDENTIAL_KEY_BYTES, salt=None, info=purpose)
+    return kdf.derive(worker_secret.encode())
 
 
 def secret_problems(
@@ -28,7 +39,7 @@ def secret_problems(
         _worker_secret_problem(worker_secret),
         _private_key_problem(private_key),
         _user_secret_problem(user_secret, worker_secret),
-        _credentials_key_problem(credentials_key),
+        credentials_key_problem("CHANNEL_SERVER_CREDENTIALS_KEY", credentials_key),
     )
     return [problem for problem in checks if problem is not None]
 
@@ -61,22 +72,43 @@ def _private_key_problem(encoded: str) -> str | None:
     name = "WORKER_RUNS_PRIVATE_KEY"
     if not encoded:
         return f"{name} is not set; `channel-server keys new` makes one."
+    return rsa_key_problem(name, encoded)
+
+
+def rsa_key_problem(name: str, encoded: str, *, public: bool = False) -> str | None:
+    """What is wrong with an RSA key, if anything.
+
+    Args:
+        name: Of the variable.
+        encoded: PEM as base64; the empty text is no problem.
+        public: Whether a public key will do.
+    """
+    if not encoded:
+        return None
     try:
         pem = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return f"{name} must be a PEM file encoded as base64 on one line."
     try:
-        key: object = serialization.load_pem_private_key(pem, password=None)
+        key: object = _load(pem, public=public)
     except (ValueError, TypeError):
-        return f"{name} holds no unencrypted PEM private key."
-    if not isinstance(key, RSAPrivateKey):
+        kind = "key" if public else "private key"
+        return f"{name} holds no unencrypted PEM {kind}."
+    if not isinstance(key, RSAPrivateKey | RSAPublicKey):
         return f"{name} must be an RSA key."
     if key.key_size < _SMALLEST_RSA_KEY:
         return f"{name} must have at least {_SMALLEST_RSA_KEY} bits, not {key.key_size}."
     return None
 
 
-def _credentials_key_problem(encoded: str) -> str | None:
+def _load(pem: bytes, *, public: bool) -> object:
+    if public and b"PUBLIC KEY" in pem:
+        return serialization.load_pem_public_key(pem)
+    return serialization.load_pem_private_key(pem, password=None)
+
+
+def credentials_key_problem(name: str, encoded: str) -> str | None:
+    """What is wrong with a key of credentials, if anything; the empty text is no problem."""
     if not encoded:
         return None
     try:
@@ -85,4 +117,4 @@ def _credentials_key_problem(encoded: str) -> str | None:
         size = -1
     if size == CREDENTIAL_KEY_BYTES:
         return None
-    return "CHANNEL_SERVER_CREDENTIALS_KEY must be 32 bytes encoded as base64."
+    return f"{name} must be 32 bytes encoded as base64."

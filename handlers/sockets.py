@@ -8,6 +8,7 @@ from handlers.config import Settings
 from handlers.gateway import Gateway
 from handlers.pipeline_channel import ModuleChannel, PipelineChannel
 from handlers.project_viewer import ProjectViewerChannel
+from handlers.revocations import USER_TOPIC, WORKER_TOPIC
 from handlers.run_viewer import RunViewerChannel
 from handlers.run_worker import RunWorkerChannel
 from handlers.worker_queue import WorkerQueueChannel
@@ -30,7 +31,17 @@ class WorkerSocket(GatewaySocket):
         if worker is None:
             return FORBIDDEN
         self.assigns.update(gateway=self.gateway, worker=worker)
+        self.expires_at = worker.expires_at
         return None
+
+    def id(self) -> str | None:
+        """A topic per process of a worker; None if its token names none."""
+        worker_id = self.assigns["worker"].worker_id
+        return None if worker_id is None else f"{WORKER_TOPIC}{worker_id}"
+
+    def may_stay(self) -> bool:
+        """Whether the worker would be let in now."""
+        return self.gateway.worker_tokens.good(self.assigns["worker"])
 
 
 class UserSocket(GatewaySocket):
@@ -47,7 +58,11 @@ class UserSocket(GatewaySocket):
 
     def id(self) -> str | None:
         """A topic per user, to disconnect somebody everywhere."""
-        return f"user_socket:{self.assigns['user'].subject}"
+        return f"{USER_TOPIC}{self.assigns['user'].subject}"
+
+    def may_stay(self) -> bool:
+        """Whether the user would be let in now."""
+        return self.gateway.user_tokens.good(self.assigns["user"])
 
 
 def worker_socket(gateway: Gateway) -> type[WorkerSocket]:

@@ -1,4 +1,4 @@
-"""``keys new``: the secrets of a deployment, for both sides."""
+"""``keys``: the secrets of a deployment, for both sides."""
 
 import argparse
 import base64
@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from handlers.cli import exit_codes
+from handlers.cli import exit_codes, keys_rotation
 from handlers.cli.output import Output
 from handlers.cli.parsing import add_command
 
@@ -18,6 +18,12 @@ def register(commands: Any) -> None:
     keys = commands.add_parser("keys", help="make the secrets that server and workers need")
     actions = keys.add_subparsers(metavar="ACTION", required=True)
     add_command(actions, "new", run, help="print new variables for the server and for workers")
+    add_command(
+        actions,
+        "rotate-credentials",
+        keys_rotation.run,
+        help="encrypt stored credentials with the current key",
+    )
 
 
 def run(_options: argparse.Namespace, out: Output) -> int:
@@ -26,7 +32,7 @@ def run(_options: argparse.Namespace, out: Output) -> int:
     if out.as_json:
         out.data({"server": server, "worker": worker})
         return exit_codes.OK
-    out.say("# The server. Keep these secret; changing them ends open runs.")
+    out.say("# The server. Keep these secret; docs/operations.md says how to change them.")
     out.say("\n".join(f"{name}={value}" for name, value in server.items()))
     out.say("\n# Every worker.")
     out.say("\n".join(f"{name}={value}" for name, value in worker.items()))

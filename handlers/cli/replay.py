@@ -11,6 +11,7 @@ import msgspec
 from channel_server.client_errors import ConnectFailed
 from channel_server.testing.fixture import Action, Fixture, FixtureError, load
 from channel_server.testing.replay import Player, Report, dial_url, replay
+from handlers import keyring
 from handlers.cli import exit_codes
 from handlers.cli.dashboard import socket_address
 from handlers.cli.database import open_repo
@@ -20,7 +21,6 @@ from handlers.cli.output import Output
 from handlers.cli.parsing import add_command
 from handlers.run_tokens import WorkerTokens
 from handlers.seeds import Seeder, SeedError
-from schema.crypto import Cipher
 
 NOTICE_TIME: Final = 0.2
 """Seconds in which a server hears from the database that there is a new run."""
@@ -114,7 +114,7 @@ async def _play(fixture: Fixture, url: str, given: dict[str, Any]) -> Report:
 async def _seeder(stack: contextlib.AsyncExitStack) -> Seeder:
     settings = load_settings()
     repo = await stack.enter_async_context(open_repo(settings))
-    cipher = Cipher(settings.credential_key())
+    cipher = keyring.cipher(settings)
     return Seeder(repo, cipher, WorkerTokens(settings.worker_secret))
 
 

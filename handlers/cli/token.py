@@ -7,7 +7,7 @@ import time
 from typing import Any, Final
 from uuid import UUID
 
-from handlers.cli import exit_codes
+from handlers.cli import exit_codes, token_revocations
 from handlers.cli.database import open_repo
 from handlers.cli.environment import load_settings
 from handlers.cli.errors import usage
@@ -43,6 +43,7 @@ def register(commands: Any) -> None:
         "--ttl", type=duration, default=8 * 3600.0, help="how long it is good, as 90s, 30m, 8h, 7d"
     )
     parser.add_argument("--subject", default=who(), help="who it is for (default: you)")
+    token_revocations.register(parser.add_subparsers(metavar="ACTION"))
 
 
 def duration(text: str) -> float:
@@ -67,8 +68,10 @@ def run(options: argparse.Namespace, out: Output) -> int:
     token = tokens.issue(
         options.subject, projects, options.role, options.ttl, tenants=options.tenant
     )
+    user = tokens.verify(token)
     data = {
         "token": token,
+        "id": None if user is None else user.token_id,
         "subject": options.subject,
         "projects": [str(project) for project in projects],
         "role": options.role,

@@ -52,9 +52,21 @@ def frame(event: str | None, data: Any) -> bytes:
 
 
 async def stream(
-    watched: Watched, feed: PipelineFeed, settings: Settings, expires_at: float | None = None
+    watched: Watched,
+    feed: PipelineFeed,
+    settings: Settings,
+    expires_at: float | None = None,
+    may_stay: Callable[[], bool] = lambda: True,
 ) -> AsyncGenerator[bytes]:
-    """Yield the events of one client, until its token expires (Unix seconds) at the latest."""
+    """Yield the events of one client.
+
+    Args:
+        watched: What it watches.
+        feed: Where that is read; when it closes, so does the stream.
+        settings: How often is looked, and how long it lasts at most.
+        expires_at: Unix seconds at which its token ends, and the stream with it.
+        may_stay: Asked at each look; when it says no, as for a revoked token, the stream ends.
+    """
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
     unsubscribe = watched.subscribe(lambda _event: woken.set())
@@ -65,7 +77,7 @@ async def stream(
     told: Any = None
     spoke, over = loop.time(), False
     try:
-        while not feed.closed.is_set() and loop.time() < ends:
+        while not feed.closed.is_set() and loop.time() < ends and may_stay():
             woken.clear()
             try:
                 wire = await watched.look()

@@ -78,5 +78,11 @@ async def _look(gateway: Gateway, job: Job) -> dict[str, Any] | None:
 
 
 def _answer(gateway: Gateway, watched: Watched, user: User) -> Stream:
-    events = stream(watched, gateway.feed, gateway.settings, user.expires_at)
+    events = stream(
+        watched,
+        gateway.feed,
+        gateway.settings,
+        user.expires_at,
+        may_stay=lambda: gateway.user_tokens.good(user),
+    )
     return Stream(events, media_type=MEDIA_TYPE, headers=HEADERS)

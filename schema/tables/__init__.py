@@ -29,6 +29,7 @@ from schema.tables.pipelines import (
     pipelines,
 )
 from schema.tables.projects import RETENTION_POLICIES, credentials, projects
+from schema.tables.revocations import REVOKED_KINDS, revocations
 from schema.tables.run_remarks import REMARK_KINDS, run_remarks
 from schema.tables.run_statistics import run_statistics
 from schema.tables.runs import PROJECT_EVENTS, run_event_horizons, run_events, runs
@@ -85,6 +86,7 @@ __all__ = [
     "PROJECT_EVENTS",
     "REMARK_KINDS",
     "RETENTION_POLICIES",
+    "REVOKED_KINDS",
     "TAKEN",
     "TRIGGER_TYPES",
     "WEBHOOK_REPLIES",
@@ -108,6 +110,7 @@ __all__ = [
     "pipeline_ticks",
     "pipelines",
     "projects",
+    "revocations",
     "run_event_horizons",
     "run_events",
     "run_remarks",

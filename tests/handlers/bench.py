@@ -90,15 +90,16 @@ class Bench:
     async def worker(self, name: str = "worker-1") -> SocketClient:
         """A connected worker."""
         token = self.app.gateway.worker_tokens.issue(name)
-        return await self._connect(WORKER_MOUNT, token)
+        return await self.connect(WORKER_MOUNT, token)
 
     async def dashboard(self, *projects: UUID, role: Any = "viewer") -> SocketClient:
         """A connected dashboard; of the world's project if none is named."""
         seen = projects or (self.world.project.id,)
         token = self.app.gateway.user_tokens.issue("ana", seen, role, 3600)
-        return await self._connect(USER_MOUNT, token)
+        return await self.connect(USER_MOUNT, token)
 
-    async def _connect(self, mount: str, token: str) -> SocketClient:
+    async def connect(self, mount: str, token: str) -> SocketClient:
+        """A socket at a mount, by token."""
         socket = await connect(self.app.sockets[mount], {"token": token}, pubsub=self.app.pubsub)
         self.sockets.append(socket)
         return socket

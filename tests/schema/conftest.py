@@ -172,6 +172,9 @@ class Seed:
         await self.conn.execute(_EMISSIONS)
         await self.conn.execute(_WORKERS)
         await self.conn.execute(
+            "INSERT INTO revocations (kind, value, revoked_by) VALUES ('user', 'mallory', 'ana')"
+        )
+        await self.conn.execute(
             "INSERT INTO run_remarks (run_id, kind, event) VALUES ($1, 'late', 'run:start')", run_id
         )
         await self.conn.execute(
