@@ -11,7 +11,8 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help install demo test lint types contracts check coverage bench audit lock clean
+.PHONY: help install demo test lint types contracts check coverage bench soak simulation audit lock \
+	clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +64,12 @@ check: lint types contracts coverage ## Everything that must hold before a chang
 
 bench: $(STAMP) ## Measure this machine: echo, fan-out, idle connections, whole runs.
 	@$(BIN)/python -m benchmarks
+
+soak: $(STAMP) ## Play the lifecycle against its model: HOURS=1, or SECONDS=.
+	@$(BIN)/python -m tests.statemachine.play --seconds $(or $(SECONDS),$(shell expr $(or $(HOURS),1) \* 3600))
+
+simulation: $(STAMP) ## Play schedules of sessions and lifecycle: COUNT=100000 SEED=0.
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),0) --count $(or $(COUNT),100000)
 
 audit: $(STAMP) ## Ask the index for known vulnerabilities of what is pinned.
 	@$(BIN)/pip-audit -r requirements.lock --disable-pip --no-deps
