@@ -189,6 +189,9 @@ class Channel:
     """Seconds that `join` may take; None: the limit of the socket."""
     mailbox: ClassVar[int | None] = None
     """Messages that may wait before the connection is not read; None: the limit of the socket."""
+    joins_while_draining: ClassVar[bool] = False
+    """Whether joins are still handled when the server drains; else they are refused with
+    ``{"reason": "draining"}``. For clients that take a refusal for the end."""
     subscribe_topic: ClassVar[bool] = True
     """Whether a join subscribes the client to the broadcasts of the topic."""
     handlers: ClassVar[dict[str, Handler]] = {}

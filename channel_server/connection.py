@@ -86,6 +86,17 @@ class _Gone:
 _GONE: Final = _Gone()
 
 
+@dataclass(slots=True)
+class Gate:
+    """Whether a server lets in what is new.
+
+    Attributes:
+        draining: Joins are refused, except of channels that are joined while draining.
+    """
+
+    draining: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionContext:
     """What all connections of a mount share.
@@ -95,12 +106,14 @@ class ConnectionContext:
         limits: Limits of each connection.
         metrics: What is counted.
         log: Where lines go.
+        gate: Of the server.
     """
 
     pubsub: PubSub
     limits: SocketLimits = DEFAULT_LIMITS
     metrics: Metrics = field(default_factory=Metrics)
     log: BoundLogger = field(default_factory=get_logger)
+    gate: Gate = field(default_factory=Gate)
 
 
 class ChannelInfo(msgspec.Struct, frozen=True):

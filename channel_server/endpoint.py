@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -63,6 +63,8 @@ class Endpoint:
             ``X-Forwarded-For`` and ``X-Forwarded-Proto`` headers are believed; none by default.
         ssl_context: To serve TLS.
         reuse_port: Let several processes listen at the same port.
+        drained: Called by :meth:`stop` when no websocket is left, before HTTP requests in progress
+            are waited for: the time to answer those that wait for something.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Endpoint:
         trusted_proxies: Sequence[str] = (),
         ssl_context: ssl.SSLContext | None = None,
         reuse_port: bool = False,
+        drained: Callable[[], None] | None = None,
     ) -> None:
         self.metrics = metrics if metrics is not None else Metrics()
         self.pubsub = pubsub if pubsub is not None else PubSub(metrics=self.metrics)
@@ -93,6 +96,7 @@ class Endpoint:
         self._trusted = tuple(trusted_proxies)
         self._ssl = ssl_context
         self._reuse_port = reuse_port
+        self._drained = drained
         self._ready = True
         self._hub: Hub | None = None
         self._server: _Server | None = None
@@ -203,11 +207,23 @@ class Endpoint:
             self._stopping = asyncio.create_task(self._stop(self._hub, self._server, drain=drain))
         await asyncio.shield(self._stopping)
 
+    def abort(self) -> None:
+        """Cut everything that is open, now, and listen no longer; `stop` then ends soon."""
+        hub, server = self._hub, self._server
+        if hub is None or server is None:
+            return
+        hub.draining = True
+        for connection in list(hub.connections):
+            connection.transport.abort()
+        server.abort()
+
     async def _stop(self, hub: Hub, server: "_Server", *, drain: bool) -> None:
         if drain:
             await drain_hub(hub, window=self._drain_window, timeout=self._stop_timeout)
         else:
             await close_all(hub, timeout=min(1.0, self._stop_timeout))
+        if self._drained is not None:
+            self._drained()
         await server.close()
         hub.deadlines.close()
         if self.uds is not None:
@@ -285,6 +301,15 @@ class _Server(uvicorn.Server):
             for task in self.server_state.tasks:
                 task.cancel()
         await self.lifespan.shutdown()
+
+    def abort(self) -> None:
+        """Stop listening and cut all requests in progress."""
+        for server in self.servers:
+            server.close()
+        for task in self.server_state.tasks:
+            task.cancel()
+        for connection in list(self.server_state.connections):
+            cast("Any", connection).transport.abort()
 
     async def _finished(self) -> None:
         # uvicorn offers nothing to wait for, and polls too, but sleeps first and longer.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CRASHED = "join crashed"
 TIMED_OUT = "join timeout"
 SUPERSEDED = "duplicate join"
+DRAINING = "draining"
 
 
 class JoinAttempt:
@@ -74,7 +75,10 @@ class JoinAttempt:
     def start(self) -> None:
         """Begin, once an earlier channel of the topic has terminated."""
         replaced = self._replaced
-        if replaced is None or replaced.state == TERMINATED:
+        late = self._connection.context.gate.draining
+        if late and not self._runner.channel.joins_while_draining:
+            self._refuse(self._reply(DRAINING), "draining")
+        elif replaced is None or replaced.state == TERMINATED:
             self._run()
         else:
             replaced.successor = self._run

@@ -50,6 +50,8 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
         compression: Offer permessage-deflate (off: it costs memory, and lets secrets leak by size).
         check_origin: Which ``Origin`` headers are accepted (``same-host``); a missing header is
             always accepted, because only browsers send one.
+        allow_plain: Accept websockets without TLS (on). Off: 403, unless they come from this
+            machine. A proxy that ends TLS must then be listed as trusted.
         require_origin: Refuse requests without an ``Origin`` header (off).
         auth_token: Take a token from the ``Sec-WebSocket-Protocol`` header (off).
         subprotocols: Subprotocols offered besides ``phoenix``.
@@ -70,6 +72,7 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_connections_per_address: int = 1000
     compression: bool = False
     check_origin: OriginPolicy = "same-host"
+    allow_plain: bool = True
     require_origin: bool = False
     auth_token: bool = False
     subprotocols: tuple[str, ...] = ()

@@ -35,6 +35,12 @@ from schema.repo import Repo
 WORKER_MOUNT: Final = "/worker"
 USER_MOUNT: Final = "/socket"
 
+STOP_TIMEOUT: Final = 5.0
+"""Seconds for each of: answers to websockets, to HTTP requests, and the end of all services."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds for statements under way when everything else has ended."""
+
 LISTENER_PATIENCE: Final = 5.0
 """Seconds that `start` waits for the listener; it goes on connecting afterwards."""
 
@@ -167,16 +173,30 @@ class Application:
         gateway.feed.close()  # event streams end by themselves, the port need not wait for them
         if self._endpoint is not None:
             await self._endpoint.stop(drain=drain)
-        for service in self._services:
-            await service.stop()
-        if self._listener is not None:
-            await self._listener.stop()
-        if self._notices is not None:
-            await self._notices.stop()
+        await self._stop_services()
         gateway.work_available.close()
-        await gateway.repo.close()
+        await gateway.repo.close(timeout=CLOSE_TIMEOUT)
         self._gateway = self._endpoint = self._listener = self._notices = None
         self._services = []
+
+    def abort(self) -> None:
+        """Cut every socket, request and database connection; a `stop` in progress then ends."""
+        if self._endpoint is not None:
+            self._endpoint.abort()
+        if self._gateway is not None:
+            self._gateway.repo.terminate()
+
+    async def _stop_services(self) -> None:
+        stops = [service.stop() for service in self._services]
+        if self._listener is not None:
+            stops.append(self._listener.stop())
+        if self._notices is not None:
+            stops.append(self._notices.stop())
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await asyncio.gather(*stops)
+        except TimeoutError:
+            log.warning("services_stopped_hard")
 
     def _build_endpoint(self) -> Endpoint:
         # HTTP is a room of its own; in-process tests of channels do without it.
@@ -193,6 +213,11 @@ class Application:
             pubsub=self.pubsub,
             metrics=self.metrics,
             drain_window=settings.drain_window,
+            stop_timeout=STOP_TIMEOUT,
+            uds=settings.unix_socket or None,
+            trusted_proxies=settings.trusted_proxies,
+            ssl_context=settings.ssl_context(),
+            drained=self.gateway.webhooks.close,
         )
 
     async def _start_listener(self) -> None:

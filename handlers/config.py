@@ -18,13 +18,13 @@ from handlers.settings_fields import (
     parse,
     read_fields,
 )
-from handlers.settings_guard import GuardSettings
 from handlers.settings_secrets import CREDENTIALS, USER_TOKENS, derive, secret_problems
+from handlers.settings_wire import WireSettings
 
 LatePolicyName = Literal["accept", "reject", "acknowledge"]
 
 
-class Settings(GuardSettings, frozen=True, kw_only=True):
+class Settings(WireSettings, frozen=True, kw_only=True):
     """One deployment. Build it with `load`, or with keywords in tests; `check` validates either.
 
     Raises nothing by itself: `load` and `check` raise `ConfigError` with every problem found.
@@ -140,6 +140,7 @@ class Settings(GuardSettings, frozen=True, kw_only=True):
             " once.",
             unit="s",
             ge=0,
+            le=15,
         ),
     ] = 5.0
 
@@ -317,6 +318,7 @@ class Settings(GuardSettings, frozen=True, kw_only=True):
         """
         errors = [
             *_field_errors(self),
+            *self.wire_problems(),
             *secret_problems(
                 database_url=self.database_url,
                 worker_secret=self.worker_secret,

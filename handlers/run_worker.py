@@ -48,6 +48,7 @@ class RunWorkerChannel(Channel):
     # A worker takes a refused re-join as final and a late answer as none: better wait for the
     # database than refuse. Workers themselves give up after 30 s and join again.
     join_timeout: ClassVar[float | None] = 60.0
+    joins_while_draining: ClassVar[bool] = True
 
     _run: RunContext
 

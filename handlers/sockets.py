@@ -95,6 +95,7 @@ def worker_limits(settings: Settings) -> SocketLimits:
         json_depth=256,
         max_topics=1000,
         check_origin="any",
+        allow_plain=settings.plain == "allow",
     )
 
 
@@ -105,4 +106,5 @@ def user_limits(settings: Settings) -> SocketLimits:
         max_send_queue_bytes=settings.user_send_queue_bytes,
         check_origin=settings.check_origin or "same-host",
         auth_token=True,
+        allow_plain=settings.plain == "allow",
     )

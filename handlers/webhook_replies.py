@@ -7,7 +7,8 @@ outcome answers the caller; later ones find nobody.
 What if it is lost? A caller is a connection of this process: if the process ends, so does the call.
 A run that ends through another process is not heard of here: the database is asked every
 `LOOK_INTERVAL` seconds. A caller whose run does not end in time is answered 504, and the run is not
-touched by that.
+touched by that. When the server drains, the caller is answered 202 with the ids of its run, which
+goes on with another process; not 503, which invites to call again and so to run twice.
 """
 
 import asyncio
@@ -39,6 +40,10 @@ class WebhookReply(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
+
+
+class DrainingError(Exception):
+    """The server stops while a caller waits for its run."""
 
 
 class ResponseConfig(msgspec.Struct, frozen=True):
@@ -90,13 +95,23 @@ class WebhookReplies:
         """Whether an HTTP caller waits for this run."""
         return run_id in self._waiting
 
+    def close(self) -> None:
+        """Nobody is waited for any more: let everybody go who waits."""
+        for waiting in self._waiting.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(DrainingError())
+
     def expect(self, run_id: str, config: ResponseConfig) -> None:
         """Register a caller; do it before the run can be claimed, then `wait`."""
         future: asyncio.Future[WebhookReply] = asyncio.get_running_loop().create_future()
         self._waiting[run_id] = _Waiting(config, future)
 
     async def wait(self, run_id: str, limit: float, look: Look) -> WebhookReply | None:
-        """The reply for the caller, or None if the run did not end within `limit` seconds."""
+        """The reply for the caller, or None if the run did not end within `limit` seconds.
+
+        Raises:
+            DrainingError: the server stops; the run goes on elsewhere.
+        """
         waiting = self._waiting[run_id]
         try:
             async with asyncio.timeout(limit):

@@ -5,7 +5,7 @@ worker a slot for an hour, an error or an answer without `runs` costs it its pro
 always answered at once, with `runs`, if need be with none.
 """
 
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from channel_server.channel import Channel, Reply, on
 from channel_server.log import get_logger
@@ -70,6 +70,8 @@ def _queues(value: Any) -> tuple[str, ...]:
 class WorkerQueueChannel(Channel):
     """The queue as one worker sees it. The topic's broadcasts, `work-available`, go to it."""
 
+    joins_while_draining: ClassVar[bool] = True
+
     def join(self, payload: Any) -> Reply | None:
         """Let verified workers in; plain, so that a burst of joins and leaves keeps its order."""
         return None if isinstance(self._worker, WorkerIdentity) else wire_errors.UNAUTHORIZED
@@ -110,7 +112,7 @@ class WorkerQueueChannel(Channel):
         try:
             async with gateway.claim_turns:
                 # Somebody else may have found the queue empty while this one waited.
-                if gateway.hint.known_empty(demand.queues):
+                if gateway.draining or gateway.hint.known_empty(demand.queues):
                     gateway.metrics.claims["hinted"] += 1
                     return []
                 claims = await queue.claim(

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import structlog
 
+from pipelines.outcome import RetryJob
+from pipelines.storage.connection import is_outage
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -81,12 +84,18 @@ class Loop:
             except TimeoutError:
                 pass
 
+    def _log_failure(self, error: Exception) -> None:
+        if is_outage(error) or isinstance(error, RetryJob):
+            log.warning("pipeline_loop_waits", loop=self.name, reason=str(error))
+        else:
+            log.error("pipeline_loop_failing", loop=self.name, exc_info=error)
+
     async def _guarded(self) -> float:
         try:
             soon = await self.pass_once()
         except Exception as error:  # a loop outlives whatever happens in a pass
             if not self._failing:
-                log.error("pipeline_loop_failing", loop=self.name, exc_info=error)  # noqa: TRY400
+                self._log_failure(error)
             self._failing = True
             return self._interval
         if self._failing:

@@ -4,6 +4,7 @@ A refusal is returned, not raised. What is raised is a bug of ours: a constraint
 declared, SQL that does not parse, a wrong number of arguments.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Literal, Protocol
@@ -195,9 +196,21 @@ class Repo(Runner):
         )
         return cls(dsn, pool, acquire_timeout, observes=state_machine == "observe")
 
-    async def close(self) -> None:
-        """Wait for statements under way and close all connections. Twice is fine."""
-        await self._pool.close()
+    async def close(self, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """Wait for statements under way and close all connections. Twice is fine.
+
+        Args:
+            timeout: Seconds to wait; then connections are cut.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    def terminate(self) -> None:
+        """Cut all connections, whatever they do."""
+        self._pool.terminate()
 
     async def fetch(self, statement: Statement, *args: Any) -> list[Record] | Refused:
         """Run a statement and return its rows, or why it was refused. One round trip."""

@@ -1,7 +1,8 @@
 """The opening handshake: who may connect, in the order in which Phoenix decides it.
 
 1. ready and not draining (503), method GET (400), connections of the address (429);
-2. origin (403); 3. auth token (403); 4. subprotocol (403); 5. query (400) and vsn (403);
+2. TLS, where it is required (403), and origin (403); 3. auth token (403);
+4. subprotocol (403); 5. query (400) and vsn (403);
 6. the application's ``connect`` (its status, 403 by default) and ``id``;
 7. the websocket upgrade itself (400, or 426 for a version other than 13).
 
@@ -11,6 +12,7 @@ a coroutine.
 
 import http
 from collections.abc import Awaitable, Mapping
+from ipaddress import ip_address
 from typing import Any, Final, cast
 
 import msgspec
@@ -61,6 +63,7 @@ TIMED_OUT: Final = Refusal(503, "connecting took too long", "timeout", {"Retry-A
 NOT_FOUND: Final = Refusal(404, "no socket at this path", "not_found")
 BAD_METHOD: Final = Refusal(400, "", "method")
 TOO_MANY: Final = Refusal(429, "too many connections from this address", "address_limit")
+PLAIN: Final = Refusal(403, "TLS is required here; use wss", "plain")
 BAD_ORIGIN: Final = Refusal(403, "origin not allowed", "origin")
 BAD_TOKEN: Final = Refusal(403, "auth token cannot be decoded", "auth_token")
 BAD_SUBPROTOCOL: Final = Refusal(403, "no common subprotocol", "subprotocol")
@@ -104,7 +107,16 @@ class Handshake:
         """Everything before the application is asked; ``variables`` are those of the path."""
         if self.request.method != "GET":
             return BAD_METHOD
+        if not self.place.limits.allow_plain and self._is_plain():
+            return PLAIN
         return self._check_origin() or self._check_protocols() or self._check_query(variables)
+
+    def _is_plain(self) -> bool:
+        """Whether the client came without TLS, and over a network that others may listen to."""
+        peer = self.request.peer
+        if self.request.scheme == "https" or peer is None:
+            return False
+        return not ip_address(peer[0].partition("%")[0]).is_loopback
 
     def connect(self) -> Refusal | Awaitable[Refusal | None] | None:
         """Ask the application; awaitable only if its ``connect`` is."""

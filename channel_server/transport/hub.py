@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from channel_server.connection import ConnectionContext
+from channel_server.connection import ConnectionContext, Gate
 from channel_server.limits import DEFAULT_LIMITS
 from channel_server.metrics import Metrics
 from channel_server.pubsub import PubSub
@@ -23,7 +23,7 @@ class Hub:
     Attributes:
         connections: All that are connecting, open or closing.
         ready: Whether new connections are accepted.
-        draining: Whether the endpoint is stopping.
+        gate: What the connections know of it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Hub:
         self.proxies = proxies
         self.connections: set[WebSocketTransport] = set()
         self.ready = True
-        self.draining = False
+        self.gate = Gate()
         self.handshake_timeout = max(
             (place.limits.handshake_timeout for place in self.places),
             default=DEFAULT_LIMITS.handshake_timeout,
@@ -52,12 +52,21 @@ class Hub:
         for place in self.places:
             metrics.declare_events(place.mount.socket.events())
 
+    @property
+    def draining(self) -> bool:
+        """Whether the endpoint is stopping: new connections and joins are refused."""
+        return self.gate.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self.gate.draining = draining
+
     def context(self, place: Place) -> ConnectionContext:
         """What the connections of one mount share."""
         context = self._contexts.get(place)
         if context is None:
             context = self._contexts[place] = ConnectionContext(
-                pubsub=self.pubsub, limits=place.limits, metrics=self.metrics
+                pubsub=self.pubsub, limits=place.limits, metrics=self.metrics, gate=self.gate
             )
         return context
 

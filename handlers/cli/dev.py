@@ -18,7 +18,8 @@ from handlers.cli.errors import CommandError
 from handlers.cli.loop import run_loop
 from handlers.cli.output import Output
 from handlers.cli.parsing import add_command
-from handlers.cli.serve import start, stop_signals
+from handlers.cli.serve import start
+from handlers.cli.stopping import StopSignals, end, stop_signals
 
 DRAIN_WINDOW = 0.5
 """Seconds over which sockets are closed: nobody must be spared a rush here."""
@@ -78,7 +79,7 @@ class Dev:
                 await asyncio.to_thread(folder.stop_database)
         self._step("stopped")
 
-    async def _with_database(self, folder: DevFolder, stopped: asyncio.Event) -> None:
+    async def _with_database(self, folder: DevFolder, stopped: StopSignals) -> None:
         self._step(f"starting PostgreSQL in {folder.path}/")
         try:
             await folder.start_database()
@@ -103,7 +104,7 @@ class Dev:
             await self._serve(folder, application, stopped)
         finally:
             self._step("stopping")
-            await application.stop()
+            await end(application, stopped, leave=False)
 
     async def _serve(
         self, folder: DevFolder, application: Application, stopped: asyncio.Event

@@ -1,9 +1,7 @@
 """``serve``: the server of a deployment."""
 
 import argparse
-import asyncio
-import signal
-from typing import Any
+from typing import Any, Final
 
 import migrations
 from handlers.cli import exit_codes
@@ -12,7 +10,11 @@ from handlers.cli.environment import load_settings
 from handlers.cli.errors import unavailable, usage
 from handlers.cli.output import Output
 from handlers.cli.parsing import add_command
+from handlers.cli.stopping import end, stop_signals
 from handlers.config import Settings
+
+_OPTIONS: Final = ("host", "port", "unix_socket", "tls_certificate", "tls_key")
+"""Settings that an option of the command overrides."""
 
 
 def register(commands: Any) -> None:
@@ -23,18 +25,22 @@ def register(commands: Any) -> None:
         run,
         help="serve workers, dashboards and webhooks",
         description="Serve workers, dashboards and webhooks until SIGTERM or Ctrl-C, which drain: "
-        "sockets are closed over some seconds, what is being answered is answered.",
+        "sockets are closed over some seconds, what is being answered is answered. A second signal "
+        "stops it at once.",
         epilog="needs DATABASE_URL, WORKER_SECRET and WORKER_RUNS_PRIVATE_KEY "
         "(`channel-server keys new`);\nthe other settings are in the README",
     )
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--unix-socket", metavar="PATH", help="listen on a unix socket instead")
+    parser.add_argument("--tls-certificate", metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="private key of the certificate (PEM)")
     parser.add_argument("--migrate", action="store_true", help="apply missing migrations first")
 
 
 def run(options: argparse.Namespace, out: Output) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    given = {"host": options.host, "port": options.port}
+    given = {name: getattr(options, name) for name in _OPTIONS}
     overrides = {name: value for name, value in given.items() if value is not None}
     settings = load_settings(**overrides)
     from handlers.cli.loop import run_loop
@@ -49,17 +55,18 @@ async def _serve(settings: Settings, out: Output, *, migrate: bool) -> None:
 
     configure(settings.log_format, level=settings.log_level)
     await _check_tables(settings, migrate=migrate)
-    stopped = stop_signals()
+    signals = stop_signals()
     application = Application(settings)
     await start(application, settings)
+    where = settings.unix_socket or application.endpoint.http_url
     if out.as_json:
-        out.data({"listening": application.endpoint.http_url})
+        out.data({"listening": where})
     else:
-        out.note(f"listening at {application.endpoint.http_url}")
+        out.note(f"listening at {where}")
     try:
-        await stopped.wait()
+        await signals.wait()
     finally:
-        await application.stop()
+        await end(application, signals)
 
 
 async def _check_tables(settings: Settings, *, migrate: bool) -> None:
@@ -86,16 +93,7 @@ async def start(application: Any, settings: Settings) -> None:
     except OSError as error:
         await application.stop()
         raise usage(
-            f"Cannot listen at {settings.host}:{settings.port}.",
+            f"Cannot listen at {settings.unix_socket or f'{settings.host}:{settings.port}'}.",
             why=error.strerror or str(error),
             hint="end what uses the port, or choose another with --port",
         ) from None
-
-
-def stop_signals() -> asyncio.Event:
-    """Return an event that SIGTERM and Ctrl-C set, instead of what they do by themselves."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped

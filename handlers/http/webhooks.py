@@ -17,7 +17,7 @@ from handlers.gateway import Gateway
 from handlers.http.backend import backend_of
 from handlers.http.errors import Problem, error_response, unavailable
 from handlers.http.webhook_request import NotJsonError, describe_request, json_body
-from handlers.webhook_replies import Outcome, ResponseConfig
+from handlers.webhook_replies import DrainingError, Outcome, ResponseConfig
 from schema import views, webhook_triggers, work_orders
 from schema.outcomes import is_final
 from schema.refused import Refused
@@ -48,7 +48,8 @@ async def receive_webhook(
 ) -> Answer:
     """Create a work order and a run from a request.
 
-    Answers 200 with the ids, or what the run gives when the caller waits for it; 403 when the
+    Answers 200 with the ids, or what the run gives when the caller waits for it; 202 with the ids
+    when the server drains while it waits (the run goes on); 403 when the
     trigger or its workflow is disabled, 404 when it is unknown, 408 when the body does not arrive,
     413 when it is too large, 415 when it is no JSON, 429 when too many callers wait, 503 while the
     server drains or the database is away, 504 when the run does not end in time (it goes on).
@@ -113,11 +114,14 @@ async def _create_and_wait(gateway: Gateway, new: NewWorkOrder, config: str | No
     if isinstance(created, Refused):
         gateway.webhooks.forget(run_id)
         return _refusal(created)
-    reply = await gateway.webhooks.wait(
-        run_id,
-        gateway.settings.webhook_reply_timeout,
-        lambda: _stored_outcome(gateway, new.run_id),
-    )
+    try:
+        reply = await gateway.webhooks.wait(
+            run_id,
+            gateway.settings.webhook_reply_timeout,
+            lambda: _stored_outcome(gateway, new.run_id),
+        )
+    except DrainingError:
+        return Response(Accepted(created.work_order_id, created.run_id), status_code=202)
     if reply is None:
         return error_response(504, f"Run {run_id} has not ended in time; it goes on.")
     return Response(reply.body, status_code=reply.status, media_type="application/json")

@@ -42,6 +42,10 @@ class Process:
                     return self.said[-1]
         raise AssertionError(f"it ended without saying {part!r}:\n{self.text}")
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
     async def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal, wait for the end, and return the exit code."""
         if number is not None:
