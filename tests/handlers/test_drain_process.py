@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ async def server(
         yield Server(process, bench, url, stack)
 
 
-def reply_to(ref: str) -> Any:
+def reply_to(ref: str) -> Callable[[Frame], bool]:
     return lambda frame: frame.ref == ref
 
 
