@@ -7,7 +7,7 @@ import { predicate, select } from '../pure/log_lines.js';
 import { getJson } from './api.js';
 import { inNextFrame } from './frames.js';
 
-const PAGE = 1000;
+const PAGE = 2000;
 /** Lines that are looked at before the page may breathe. */
 const SLICE = 4000;
 
@@ -74,10 +74,10 @@ export class LogStore {
   }
 
   async page() {
-    const query = { after: this.after, limit: PAGE };
+    const query = { after: this.after || null, limit: PAGE };
     const answer = await getJson(`/api/runs/${this.runId}/logs`, query);
     if (this.stopped) return false;
-    this.total.value = answer.total ?? null;
+    this.total.value = answer.total ?? this.total.peek();
     this.add(answer.lines);
     const last = answer.lines.at(-1);
     const next = answer.next ?? last?.version ?? this.after;

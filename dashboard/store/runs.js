@@ -2,7 +2,7 @@
  * A live list of runs. Each run is a signal of its own; the list of ids changes only when rows come
  * or go. Runs that appear meanwhile wait in `fresh`, so that nothing moves under the reader's eyes.
  */
-import { batch, signal } from '../lib.js';
+import { batch, computed, signal } from '../lib.js';
 import { filtersOf, insertRows, matches, newer } from '../pure/run_list.js';
 import { getJson } from './api.js';
 import { onRuns, whenMissed } from './feed.js';
@@ -20,6 +20,13 @@ export class RunList {
     this.ids = signal(/** @type {string[]} */ ([]));
     this.fresh = signal(/** @type {string[]} */ ([]));
     this.counts = signal(/** @type {Record<string, number> | null} */ (null));
+    /** How many runs fit in all; null when it was not told. */
+    this.total = computed(() => {
+      const counts = this.counts.value;
+      if (!counts) return null;
+      const states = this.filters.state?.split(',') ?? Object.keys(counts);
+      return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+    });
     this.loading = signal(false);
     this.loaded = signal(false);
     this.error = signal(/** @type {any} */ (null));
@@ -74,6 +81,12 @@ export class RunList {
         this.loading.value = false;
       }
     }
+  }
+
+  /** Only the counts anew. */
+  async recount() {
+    const answer = await getJson('/api/runs', { ...this.filters, limit: 1 }).catch(() => null);
+    if (answer?.counts) this.counts.value = answer.counts;
   }
 
   /** @param {any} answer @param {boolean} append */
