@@ -152,6 +152,14 @@ class Services(Protocol):
         """Receive them no longer."""
         ...
 
+    def go_live(self) -> None:
+        """Receive the broadcasts of the topic."""
+        ...
+
+    async def keep_pace(self) -> None:
+        """Wait for the client."""
+        ...
+
     def unhandled_info(self, message: object) -> None:
         """Note that nobody handles a message of `send_info`."""
         ...
@@ -193,7 +201,7 @@ class Channel:
     """Whether joins are still handled when the server drains; else they are refused with
     ``{"reason": "draining"}``. For clients that take a refusal for the end."""
     subscribe_topic: ClassVar[bool] = True
-    """Whether a join subscribes the client to the broadcasts of the topic."""
+    """Whether a join subscribes the client to the broadcasts of the topic; else see `go_live`."""
     handlers: ClassVar[dict[str, Handler]] = {}
     """Handlers by event, collected from the methods marked by `on`."""
 
@@ -332,6 +340,22 @@ class Channel:
     def unsubscribe(self, topic: str) -> None:
         """Stop receiving them; nothing happens if it was not subscribed."""
         self._services.unsubscribe(topic)
+
+    def go_live(self) -> None:
+        """Let the client have the broadcasts of the channel's own topic from now on.
+
+        For channels with `subscribe_topic = False` that replay something first. What was pushed
+        before comes before them. In `joined`, called without waiting for anything, the client has
+        all broadcasts since the reply of the join.
+        """
+        self._services.go_live()
+
+    async def keep_pace(self) -> None:
+        """Wait until the client has read most of what was sent to it, or is gone.
+
+        Not promised: that it has got anything; a client that keeps up is not waited for.
+        """
+        await self._services.keep_pace()
 
     def stop(self, reason: str = "normal") -> None:
         """End the channel once it handles no message; see `Stop` for the reasons."""

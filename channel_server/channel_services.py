@@ -1,5 +1,6 @@
 """What a channel can do: push, broadcast, reply, subscribe."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from channel_server.channel import Reply, ReplyRef
@@ -98,6 +99,18 @@ class ChannelServices:
         if self._extra_topics is not None and topic in self._extra_topics:
             self._extra_topics.remove(topic)
             self._connection.context.pubsub.unsubscribe(topic, self)
+
+    def go_live(self) -> None:
+        """See `Channel.go_live`."""
+        if self.state == RUNNING and not self._muted:
+            connection = self._connection
+            connection.context.pubsub.subscribe(self.topic, self, connection.serializer)
+
+    async def keep_pace(self) -> None:
+        """See `Channel.keep_pace`."""
+        waiting = self._connection.transport.congestion()
+        if waiting is not None:
+            await asyncio.wait([waiting])  # not the future itself: others wait for it too
 
     def unhandled_info(self, message: object) -> None:
         """See `Channel.handle_info`."""

@@ -68,6 +68,10 @@ class Transport(Protocol):
         """Receive again."""
         ...
 
+    def congestion(self) -> "asyncio.Future[None] | None":
+        """What is done once a client that is slow now has caught up or is gone; else None."""
+        ...
+
 
 class _Gone:
     """The transport of a client that is gone."""
@@ -81,6 +85,8 @@ class _Gone:
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
+
+    def congestion(self) -> None: ...
 
 
 _GONE: Final = _Gone()

@@ -21,6 +21,7 @@ from channel_server.pubsub import PubSub
 from channel_server.service import Service
 from channel_server.socket import Socket
 from handlers.config import Settings
+from handlers.feeds.sweeper import Sweeper
 from handlers.gateway import Gateway
 from handlers.gateway_metrics import GatewayMetrics
 from handlers.janitor import Janitor
@@ -174,6 +175,7 @@ class Application:
         if self._endpoint is not None:
             await self._endpoint.stop(drain=drain)
         await self._stop_services()
+        await gateway.feeds.stop()
         gateway.work_available.close()
         await gateway.repo.close(timeout=CLOSE_TIMEOUT)
         self._gateway = self._endpoint = self._listener = self._notices = None
@@ -244,6 +246,7 @@ class Application:
             Janitor(self.gateway),
             engine,
             readiness,
+            Sweeper(self.gateway.feeds, self.settings.feed_sweep_interval),
         ]
         for service in self._services:
             await service.start()

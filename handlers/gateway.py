@@ -9,6 +9,7 @@ from channel_server.log import get_logger
 from channel_server.pubsub import PubSub
 from handlers import keyring
 from handlers.config import Settings
+from handlers.feeds.feeds import Feeds
 from handlers.gateway_metrics import GatewayMetrics
 from handlers.jobs.engine import build_engine
 from handlers.log_writer import LogWriter
@@ -18,11 +19,10 @@ from handlers.revocations import Revocations, RevocationWatch
 from handlers.scrubber import Scrubbers
 from handlers.webhook_replies import Outcome, WebhookReplies
 from handlers.work_available import WorkAvailable
-from schema.outcomes import Event, Owner, is_final
+from schema.outcomes import Applied, Event, Owner, is_final
 from schema.repo import Repo
 
 RUN_UPDATED = "run:updated"
-RUN_CREATED = "run:created"
 
 CLAIM_TURNS = 4
 """Claims of one process under way at one time: more would only race each other for runs."""
@@ -43,6 +43,7 @@ class Gateway:
         draining: claims are answered with no runs from now on.
         engine: durable jobs; started and stopped with the application.
         feed: pipelines as they change.
+        feeds: runs and projects as they change.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Gateway:
         self.log_writer = LogWriter(repo)
         self.engine = build_engine(settings, repo, {"gateway": self})
         self.feed = PipelineFeed(self.engine)
+        self.feeds = Feeds(repo, pubsub)
         self.draining = False
 
     def run_token(self, owner: Owner, run_timeout_ms: int | None) -> str:
@@ -77,16 +79,18 @@ class Gateway:
         timeout = settings.run_timeout if run_timeout_ms is None else run_timeout_ms / 1000
         return self.run_tokens.issue(owner, timeout + settings.run_grace + settings.run_token_extra)
 
-    def publish(self, run_id: UUID, project_id: UUID, event: str, payload_json: str) -> None:
-        """Tell everybody who watches of one committed change."""
-        payload = msgspec.Raw(payload_json.encode())
-        self.pubsub.broadcast(f"run:{run_id}", event, payload)
-        if event == RUN_UPDATED:
-            self.pubsub.broadcast(f"project:{project_id}", event, payload)
+    def publish(self, run_id: UUID, project_id: UUID, applied: Applied) -> None:
+        """Tell everybody who watches of one committed change of a run."""
+        self.publish_event(
+            Event(
+                *(run_id, project_id, applied.version, applied.event, applied.payload_json),
+                applied.seq,
+            )
+        )
 
     def publish_event(self, event: Event) -> None:
         """Tell everybody who watches of one event that the schema returned."""
-        self.publish(event.run_id, event.project_id, event.name, event.payload_json)
+        self.feeds.publish(event)
 
     def queue_changed(self) -> None:
         """A run may be claimable: ask the database again, and tell the workers."""

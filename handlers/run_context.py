@@ -69,9 +69,9 @@ class RunContext:
         self.scrubber = scrubber
         self.uncertain = False
 
-    def publish(self, event: str, payload_json: str) -> None:
+    def publish(self, applied: Applied) -> None:
         """Tell dashboards of a committed change of this run."""
-        self.gateway.publish(self.owner.run_id, self.project_id, event, payload_json)
+        self.gateway.publish(self.owner.run_id, self.project_id, applied)
 
     async def persist(
         self, write: Callable[[], Awaitable[T | Refused]], *, patience: float | None = None
@@ -102,7 +102,7 @@ class RunContext:
         found = await run_events.latest(self.gateway.repo, self.owner.run_id, event)
         if found is None or isinstance(found, Refused):
             return result
-        return Applied(found.version, found.name, found.payload_json)
+        return Applied(found.version, found.name, found.payload_json, found.seq)
 
     def _retrying(self, refused: Refused) -> None:
         self.uncertain |= refused.outcome_unknown
@@ -124,7 +124,7 @@ class RunContext:
         """
         dropped = self.gateway.metrics.events_dropped
         if isinstance(result, Applied):
-            self.publish(result.event, result.payload_json)
+            self.publish(result)
             return reply
         if isinstance(result, Resent):
             dropped["resent"] += 1

@@ -164,7 +164,7 @@ class RunWorkerChannel(Channel):
         )
         result = await runs.complete(gateway.repo, owner, changes, owner.lease.bytes)
         if isinstance(result, Applied):
-            gateway.publish(owner.run_id, joined.project_id, result.event, result.payload_json)
+            gateway.publish(owner.run_id, joined.project_id, result)
         log.warning("plan_refused", run=str(owner.run_id), problem=joined.problem)
         return wire_errors.because("invalid_plan", "invalid_plan", message=joined.problem)
 

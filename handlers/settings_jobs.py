@@ -2,12 +2,11 @@
 
 from typing import Annotated, Literal
 
-import msgspec
-
+from handlers.settings_feeds import FeedSettings
 from handlers.settings_fields import field
 
 
-class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
+class JobSettings(FeedSettings, frozen=True, kw_only=True):
     """How this process runs durable jobs, takes their inputs, and streams their progress."""
 
     pipelines: Annotated[

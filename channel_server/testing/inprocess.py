@@ -232,3 +232,6 @@ class _Loopback:
     def resume_reading(self) -> None:
         """Hand on what the client sends."""
         self._peer.resume()
+
+    def congestion(self) -> None:
+        """Nobody is slow."""

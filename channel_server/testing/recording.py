@@ -55,6 +55,9 @@ class RecordingTransport:
         """Note that more is wanted."""
         self.reading = True
 
+    def congestion(self) -> None:
+        """Nobody is slow."""
+
 
 class RecordedClient:
     """A client of a connection whose transport records.

@@ -62,6 +62,7 @@ class Outgoing(asyncio.Protocol):
     __slots__ = (
         "_allowance",
         "_backlog",
+        "_congestion",
         "_cork",
         "_deflate",
         "_engine",
@@ -79,6 +80,7 @@ class Outgoing(asyncio.Protocol):
         self._metrics = metrics
         self._allowance: int | None = None  # None unless the client is behind
         self._backlog: Backlog | None = None  # None unless something waits
+        self._congestion: asyncio.Future[None] | None = None  # None unless it is waited for
         self._cork: list[bytes] | None = None
         self._deflate = False
         self._engine: ServerProtocol | None = None
@@ -148,6 +150,19 @@ class Outgoing(asyncio.Protocol):
         """Bytes that wait because the client is slow; 0 for a client that keeps up."""
         return self._buffered() + (0 if self._backlog is None else self._backlog.bytes)
 
+    def congestion(self) -> asyncio.Future[None] | None:
+        """What is done once a client that is slow now has caught up or is gone; else None."""
+        if self._allowance is None or self.state is not OPEN:
+            return None
+        if self._congestion is None:
+            self._congestion = asyncio.get_running_loop().create_future()
+        return self._congestion
+
+    def _decongest(self) -> None:
+        if self._congestion is not None:
+            self._congestion.set_result(None)
+            self._congestion = None
+
     # Callbacks of asyncio.
 
     def pause_writing(self) -> None:
@@ -165,6 +180,7 @@ class Outgoing(asyncio.Protocol):
         self._metrics.slow_clients.discard(self)
         self._send_backlog()
         if self._allowance is None:
+            self._decongest()
             self._resume(Pause.WRITING)
 
     # What the other half provides.

@@ -109,6 +109,7 @@ class WebSocketTransport(Incoming):
         hub.remove(self)
         hub.deadlines.cancel(self)
         hub.metrics.slow_clients.discard(self)
+        self._decongest()
         if self._opening is not None:
             self._opening.cancel()
         if self._place is not None:
@@ -309,6 +310,7 @@ class WebSocketTransport(Incoming):
     def _closing(self, code: int) -> None:
         self.state = State.CLOSING
         self._code = code
+        self._decongest()
         self._close_by(self.limits.close_timeout)
         if self._pauses:
             # The client's close frame is behind what was not read.

@@ -21,5 +21,5 @@ async def handle(run: RunContext, _payload: Any) -> Reply:
     if isinstance(result, Refused):
         return wire_errors.refusal(result)
     if result.wiped is not None:
-        run.publish(result.wiped.event, result.wiped.payload_json)
+        run.publish(result.wiped)
     return Reply("ok", result.body.encode())

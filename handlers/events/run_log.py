@@ -18,7 +18,9 @@ from handlers.run_context import RunContext, response
 from handlers.scrubber import Scrubber
 from schema import casts, run_events
 from schema.changeset import BLANK
+from schema.log_lines import EVENT as LOGS
 from schema.log_lines import Logged, LoggedLine, LogLine, derive_id
+from schema.outcomes import Applied
 from schema.refused import Refused
 from schema.tables import LOG_LEVELS
 
@@ -102,7 +104,7 @@ async def store(run: RunContext, lines: Sequence[LogLine]) -> list[UUID] | Reply
         return _drop(run, lines, "internal_error")
     if isinstance(result, Logged):
         for line in await _new_lines(run, result):
-            run.publish("logs", line.payload_json)
+            run.publish(Applied(line.version, LOGS, line.payload_json))
         return result.ids
     if result.kind == "invalid":
         return wire_errors.refusal(result)

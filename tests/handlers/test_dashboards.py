@@ -58,9 +58,11 @@ async def test_a_project_is_told_of_its_runs_and_of_nothing_else(bench: Bench) -
     async def nothing(_run_id: UUID) -> None: ...
 
     await whole_run(bench, nothing)
+    await bench.app.gateway.feeds.settle()
     await dashboard.settle()
     told = [(f.event, f.payload["run"]["state"]) for f in dashboard.peer.frames]
     assert told == [
+        ("run:created", "available"),
         ("run:updated", "claimed"),
         ("run:updated", "started"),
         ("run:updated", "success"),
@@ -93,6 +95,7 @@ async def test_fetch_logs_is_in_time_order(bench: Bench) -> None:
 
 async def test_what_is_told_is_committed(bench: Bench) -> None:
     run = await bench.run()
+    await bench.watch(run)
     seen: list[str] = []
     repo = bench.app.repo
 

@@ -1,0 +1,1 @@
+"""Feeds: what happens to runs, in order and once, for those who watch, whoever wrote it."""
