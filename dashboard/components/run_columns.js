@@ -33,7 +33,7 @@ export function RunName({ run }) {
 const COLUMNS = {
   state: { key: 'state', label: 'State', render: (/** @type {any} */ run) => html`<${StateBadge} state=${run.state} />` },
   name: { key: 'name', label: 'Run', render: (/** @type {any} */ run) => html`<${RunName} run=${run} />` },
-  error: { key: 'error', label: 'What happened', class: 'grow', render: (/** @type {any} */ run) => html`<${RunError} run=${run} />` },
+  error: { key: 'error', label: 'What happened', class: 'grow wide-only', render: (/** @type {any} */ run) => html`<${RunError} run=${run} />` },
   worker: { key: 'worker', label: 'Worker', class: 'wide-only', render: (/** @type {any} */ run) => run.worker_name ?? html`<span class="faint">–</span>` },
   queued: { key: 'queued', label: 'Queued', class: 'num', render: (/** @type {any} */ run) => html`<${RelativeTime} time=${run.inserted_at} />` },
   duration: { key: 'duration', label: 'Duration', class: 'num', render: (/** @type {any} */ run) => html`<${RunDuration} run=${run} />` },

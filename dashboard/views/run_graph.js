@@ -8,7 +8,7 @@ import { stepLook, stepState } from '../pure/states.js';
 import { now } from '../store/clock.js';
 
 const WIDTH = 172;
-const HEIGHT = 56;
+const HEIGHT = 54;
 const TRIGGER = 116;
 
 /** @type {Promise<any> | null} */
@@ -21,7 +21,7 @@ const loadLibrary = () => (library ??= import('../vendor/dagre.js'));
  */
 function layout(dagre, lit) {
   const graph = new dagre.Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 44, marginx: 6, marginy: 6 });
+  graph.setGraph({ rankdir: 'TB', nodesep: 28, ranksep: 34, marginx: 6, marginy: 6 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of lit.nodes) {
     graph.setNode(node.id, { width: node.kind === 'trigger' ? TRIGGER : WIDTH, height: node.kind === 'trigger' ? 36 : HEIGHT });
@@ -90,14 +90,15 @@ function Node({ node, at, chosen, choose }) {
     open();
   };
   const button = node.step
-    ? { role: 'button', tabindex: 0, 'aria-pressed': chosen, onClick: open, onKeyDown: key } : { role: 'img' };
-  return html`<g class=${`node job ${tone} ${state} ${chosen ? 'chosen' : ''}`} ...${button} aria-label=${`${node.name}: ${label}`}
+    ? { role: 'button', tabindex: 0, 'aria-pressed': chosen, onClick: open, onKeyDown: key } : { role: 'img', 'aria-label': `${node.name}: ${label}` };
+  return html`<g class=${`node job ${tone} ${state} ${chosen ? 'chosen' : ''}`} ...${button}
     transform=${`translate(${at.x - at.width / 2} ${at.y - at.height / 2})`}>
     <rect width=${WIDTH} height=${HEIGHT} rx="12" />
     <circle cx="22" cy="28" r="10" />
     <path class="sign" transform="translate(14 20)" d=${SIGNS[state] ?? SIGNS[tone] ?? ''} />
     <text class="node-name" x="42" y="25">${clip(node.name, 17)}</text>
     <text class="node-note" x="42" y="42"><${NodeNote} node=${node} state=${state} /></text>
+    ${node.step && html`<text class="unseen">${label}</text>`}
   </g>`;
 }
 

@@ -11,6 +11,8 @@ import { workflows } from '../store/workflows.js';
 
 const FILTERS = ['state', 'workflow', 'worker', 'range', 'from', 'to', 'q'];
 const TYPING = 300;
+/** States that are offered even while no run is in them. */
+const USUAL = ['available', 'claimed', 'started', 'success', 'failed', 'lost'];
 
 /** @param {Record<string, string>} query */
 export const hasFilters = (query) => FILTERS.some((name) => query[name]);
@@ -35,7 +37,7 @@ export function FilterBar({ query, counts }) {
         onClick=${() => setQuery({ follow: query.follow ? null : '1' })}>Follow<//>
     </div>
     <div class="chips" role="group" aria-label="States">
-      ${STATES.map((state) => html`<${Chip} key=${state} state=${state} chosen=${query.state} value=${counts?.[state]} />`)}
+      ${STATES.filter((state) => USUAL.includes(state) || counts?.[state] || (query.state ?? '').split(',').includes(state)).map((state) => html`<${Chip} key=${state} state=${state} chosen=${query.state} value=${counts?.[state]} />`)}
     </div>
   </div>`;
 }
