@@ -24,7 +24,7 @@ from tests.statemachine.stage import Stage
 STEPS: Final = 62
 """Most steps of a sequence; some are shorter, the average is above 50."""
 
-ROUND: Final = 100
+ROUND: Final = 20
 
 # A rule that needs a certain state is passed over until that state is there.
 _SLOW: Final = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
