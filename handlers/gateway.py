@@ -24,10 +24,19 @@ from schema.repo import Repo
 
 RUN_UPDATED = "run:updated"
 
+RUN_CANCEL = "run:cancel"
+CANCEL_REASON = {"reason": "cancelled"}
+"""What a worker is told with ``run:cancel``."""
+
 CLAIM_TURNS = 4
 """Claims of one process under way at one time: more would only race each other for runs."""
 
 log = get_logger(__name__)
+
+
+def asked_topic(run_id: UUID) -> str:
+    """The topic inside of this process to which the workers of a run listen; no socket's topic."""
+    return f"worker_of:{run_id}"
 
 
 class Gateway:
@@ -91,6 +100,10 @@ class Gateway:
     def publish_event(self, event: Event) -> None:
         """Tell everybody who watches of one event that the schema returned."""
         self.feeds.publish(event)
+
+    def cancel_asked(self, run_id: UUID) -> None:
+        """Ask the worker of a run to end it, if it is connected to this process."""
+        self.pubsub.broadcast(asked_topic(run_id), RUN_CANCEL, CANCEL_REASON)
 
     def queue_changed(self) -> None:
         """A run may be claimable: ask the database again, and tell the workers."""

@@ -48,8 +48,12 @@ class Janitor(Service):
             grace_s=settings.run_grace,
             limit=settings.janitor_batch,
         )
+        cancelled = await janitor.end_cancelled(
+            repo, grace_s=settings.cancel_grace, limit=settings.janitor_batch
+        )
         orphans = await janitor.close_orphan_steps(repo, limit=settings.janitor_batch)
         self._tell(lost)
+        self._tell(cancelled)
         self._tell(orphans)
         return 0 if isinstance(lost, Refused) else len(lost)
 
@@ -60,6 +64,8 @@ class Janitor(Service):
         for run in swept:
             for event in run.events:
                 self._gateway.publish_event(event)
+                self._gateway.answer_caller(event)
+            self._gateway.run_ended()
             if run.reason is not None:
                 self._lost(run, run.reason)
 
@@ -67,6 +73,3 @@ class Janitor(Service):
         gateway = self._gateway
         log.warning("run_lost", run=str(run.run_id), error_type=reason)
         gateway.metrics.runs_lost[reason] += 1
-        gateway.run_ended()
-        for event in run.events:
-            gateway.answer_caller(event)

@@ -51,6 +51,7 @@ class LeaseWatch(Service):
             return 0
         for event in released:
             gateway.publish_event(event)
+            gateway.answer_caller(event)  # it is over if somebody wanted it cancelled
             log.info("claim_released", run=str(event.run_id), reason="unheard")
         if released:
             gateway.metrics.runs_released["unheard"] += len(released)

@@ -38,6 +38,9 @@ class Notices:
         if notice.get("tokens_revoked") is True:
             self._gateway.revocation_watch.changed()
             return
+        if (cancelled := as_uuid(notice.get("run_cancel"))) is not None:
+            self._gateway.cancel_asked(cancelled)
+            return
         project_id, version = as_uuid(notice.get("project_id")), notice.get("version")
         available, changed = (
             as_uuid(notice.get("run_available")),

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from channel_server.channel import Channel, Reply, on
 from channel_server.log import get_logger
+from channel_server.pubsub import Broadcast
 from handlers import wire_errors
 from handlers.events import (
     fetch_credential,
@@ -24,7 +25,7 @@ from handlers.events import (
     step_complete,
     step_start,
 )
-from handlers.gateway import Gateway
+from handlers.gateway import CANCEL_REASON, RUN_CANCEL, Gateway, asked_topic
 from handlers.params import fields_of
 from handlers.run_context import RunContext, insist
 from handlers.run_tokens import as_uuid
@@ -67,6 +68,8 @@ class RunWorkerChannel(Channel):
         if owner is None:
             return wire_errors.UNAUTHORIZED
         gateway = self._gateway
+        # Before the run is read: a wish to cancel it comes either with the run or afterwards.
+        self.subscribe(asked_topic(owner.run_id))
         joined = await insist(lambda: plans.join(gateway.repo, owner), float("inf"))
         if isinstance(joined, Refused):
             unknown = joined.kind == "not_found"
@@ -85,7 +88,18 @@ class RunWorkerChannel(Channel):
         )
         if strange:
             await fetch_credential.learn_all(self._run)
+        self.assigns["cancelled"] = joined.cancelled
         return None
+
+    def joined(self) -> None:
+        """Ask the worker to end a run that somebody wants cancelled; workers may ignore it."""
+        if self.assigns["cancelled"]:
+            self.push(RUN_CANCEL, CANCEL_REASON)
+
+    def handle_info(self, message: Any) -> None:
+        """Pass on what this process has to ask of the worker."""
+        if isinstance(message, Broadcast):
+            self.push(message.event, message.payload)
 
     def handle_in(self, event: Any, payload: Any) -> Reply:
         """Refuse what we do not know; the channel lives on."""

@@ -22,6 +22,8 @@ _CLOSE: Final = """
   WHERE s.id = rs.step_id AND s.finished_at IS NULL
   RETURNING rs.run_id, s.*"""
 
+_CANCEL: Final = _CLOSE.replace("'lost'", "'cancel'")
+
 _STEP_EVENTS: Final = f"""
   SELECT n.run_id, l.version - l.after - l.closed + n.nth AS version,
     'step:completed' AS event, jsonb_build_object('step', {step_json("n", "n.run_id")},
@@ -87,6 +89,32 @@ WITH due AS MATERIALIZED (
     declared("runs", "steps", "run_events"),
 )
 
+END_CANCELLED: Final = Statement(
+    "janitor.end_cancelled",
+    f"""
+WITH due AS MATERIALIZED (
+  SELECT r.id FROM runs r
+  WHERE r.cancel_requested_at < clock_timestamp() - make_interval(secs => $1)
+    AND r.cancel_requested_at IS NOT NULL AND r.state NOT IN {FINAL_STATES}
+    AND r.state IN ('claimed', 'started')
+  ORDER BY r.cancel_requested_at LIMIT $2
+  FOR NO KEY UPDATE SKIP LOCKED
+), closed AS ({_CANCEL.format(runs="due")}
+), told AS (
+  UPDATE runs r SET state = 'cancelled', finished_at = now(), error_type = 'Cancelled',
+    error_message = coalesce('cancelled by ' || r.cancel_requested_by, 'cancelled'),
+    version = r.version + 1 + d.closed
+  FROM (SELECT due.*, (SELECT count(*) FROM closed c WHERE c.run_id = due.id) AS closed
+    FROM due) d
+  WHERE r.id = d.id
+  RETURNING r.*, d.closed, 1 AS after
+), news AS ({_STEP_EVENTS}
+  UNION ALL
+  SELECT t.id, t.version, 'run:updated', {run_updated("t")} FROM told t
+){_RECORD}""",
+    declared("runs", "steps", "run_events"),
+)
+
 
 class Swept(msgspec.Struct, frozen=True):
     """A run that the janitor changed.
@@ -137,6 +165,21 @@ async def close_orphan_steps(repo: Runner, *, limit: int = 100) -> list[Swept] |
         limit: How many runs at most.
     """
     rows = await repo.fetch(CLOSE_ORPHANS, limit)
+    return rows if isinstance(rows, Refused) else _swept(rows, lost=False)
+
+
+async def end_cancelled(repo: Runner, *, grace_s: float, limit: int = 100) -> list[Swept] | Refused:
+    """End runs whose owners were asked to end them longer ago than the grace period.
+
+    Args:
+        repo: Where to.
+        grace_s: Seconds that an owner has.
+        limit: How many at most; the rest is left for the next call.
+
+    Returns:
+        The runs that are cancelled now, with their open steps closed (``cancel``).
+    """
+    rows = await repo.fetch(END_CANCELLED, grace_s, limit)
     return rows if isinstance(rows, Refused) else _swept(rows, lost=False)
 
 

@@ -50,7 +50,7 @@ WITH joined AS (
 )
 SELECT EXISTS (SELECT 1 FROM joined) AS owned, r.joined_at IS NOT NULL AS joined_before, r.state,
   r.project_id, r.workflow_id,
-  r.save_dataclips,
+  r.save_dataclips, r.cancel_requested_at IS NOT NULL AS cancelled,
   (s.graph - 'name' || jsonb_build_object(
     'id', r.id,
     'project_id', r.project_id,
@@ -80,6 +80,7 @@ class Joined(msgspec.Struct, frozen=True):
         save_dataclips: Whether bodies of dataclips may be stored.
         plan_json: JSON text of the plan; embed it, do not parse it.
         problem: What would break the worker, None when nothing would. Refuse the join then.
+        cancelled: Whether somebody wants the run cancelled; its worker is to be asked.
     """
 
     owned: bool
@@ -90,6 +91,7 @@ class Joined(msgspec.Struct, frozen=True):
     save_dataclips: bool
     plan_json: str
     problem: str | None
+    cancelled: bool
 
 
 async def join(repo: Runner, owner: Owner) -> Joined | Refused:
@@ -116,4 +118,5 @@ async def join(repo: Runner, owner: Owner) -> Joined | Refused:
         save_dataclips=row["save_dataclips"],
         plan_json=row["plan"],
         problem=row["problem"],
+        cancelled=row["cancelled"],
     )

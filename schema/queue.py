@@ -32,8 +32,16 @@ AVAILABLE_NOTICE: Final = (
 
 CLAIM: Final = Statement("queue.claim", CLAIM_SQL, declared("runs", "run_events"))
 
+# What somebody wants cancelled is not offered again.
+_UNWANTED: Final = "r.cancel_requested_at IS NOT NULL"
+
 _RELEASE: Final = f"""
-  UPDATE runs r SET state = 'available', claimed_at = NULL, joined_at = NULL, worker_name = NULL,
+  UPDATE runs r SET state = CASE WHEN {_UNWANTED} THEN 'cancelled' ELSE 'available' END,
+    finished_at = CASE WHEN {_UNWANTED} THEN now() END,
+    error_type = CASE WHEN {_UNWANTED} THEN 'Cancelled' END,
+    error_message = CASE WHEN {_UNWANTED} THEN
+      coalesce('cancelled by ' || r.cancel_requested_by, 'cancelled') END,
+    claimed_at = NULL, joined_at = NULL, worker_name = NULL,
     worker_id = NULL, lease = NULL, version = r.version + 1
   FROM held h WHERE r.id = h.id
   RETURNING r.*

@@ -28,14 +28,14 @@ from schema.tables import declared
 
 EVENT: Final = "run:updated"
 
-_STORE_EVENT: Final = f"""
+STORE_EVENT: Final = f"""
 , event AS (
   INSERT INTO run_events (run_id, project_id, version, event, payload)
   SELECT c.id, c.project_id, c.version, '{EVENT}', {run_updated("c")} FROM changed c
   RETURNING version, event, payload::text AS payload, seq
 )"""
 
-_RECORD: Final = f"""{_STORE_EVENT}
+_RECORD: Final = f"""{STORE_EVENT}
 SELECT version, event, payload, seq FROM event"""
 
 START: Final = Statement(
@@ -84,15 +84,19 @@ CANCEL: Final = Statement(
     f"""
 WITH changed AS (
   UPDATE runs SET state = 'cancelled', finished_at = now(), error_type = 'Cancelled',
-    error_message = 'cancelled by ' || $2, version = version + 1
-  WHERE id = $1 AND state = 'available'
+    error_message = 'cancelled by ' || $2::text, version = version + 1
+  WHERE id = $1 AND state = 'available' AND ($3::uuid[] IS NULL OR project_id = ANY($3))
   RETURNING *
-){_STORE_EVENT}
+){STORE_EVENT}
 SELECT e.version, e.event, e.payload, e.seq, {CHANGED_NOTICE} FROM event e, changed c""",
     declared("runs", "run_events"),
 )
 
-STATE: Final = Statement("runs.state", "SELECT state FROM runs WHERE id = $1", {})
+STATE: Final = Statement(
+    "runs.state",
+    "SELECT state FROM runs WHERE id = $1 AND ($2::uuid[] IS NULL OR project_id = ANY($2))",
+    {},
+)
 
 CLAIMED: Final = invalid(
     "state", "cannot cancel a run that a worker has claimed", code="wrong_state"
@@ -190,23 +194,26 @@ async def complete(
     return await explain_complete(repo, owner, state, fingerprint, late)
 
 
-async def cancel(repo: Runner, run_id: UUID, by: str | None = None) -> Applied | Refused:
+async def cancel(
+    repo: Runner, run_id: UUID, by: str | None = None, projects: list[UUID] | None = None
+) -> Applied | Refused:
     """Cancel a run that no worker has claimed. For operators, never for workers.
 
     Args:
         repo: Where to.
         run_id: The run.
         by: Who cancels, kept in ``error_message``.
+        projects: Look in these projects only; None is all.
 
     Returns:
         What was applied; else why not, and nothing changed.
     """
-    row = await repo.fetchrow(CANCEL, run_id, by)
+    row = await repo.fetchrow(CANCEL, run_id, by, projects)
     if isinstance(row, Refused):
         return row
     if row is not None:
         return applied(row)
-    found = await repo.fetchrow(STATE, run_id)
+    found = await repo.fetchrow(STATE, run_id, projects)
     if isinstance(found, Refused):
         return found
     if found is None:

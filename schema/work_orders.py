@@ -86,17 +86,29 @@ SELECT w.enabled AND coalesce(t.enabled, true) AS enabled, {_PROBLEM} AS problem
 {_NODE}""",
 )
 
+# From the start, or from the last step of a job: then the outputs before it are used again, for the
+# run starts at that job with what the step was given.
 RETRY: Final = Statement(
     "work_orders.retry",
     f"""
-WITH created AS (
+WITH source AS (
+  SELECT r.*, s.id AS step_id, s.job_id AS step_job_id,
+    CASE WHEN s.id IS NULL THEN r.dataclip_id ELSE s.input_dataclip_id END AS input_id
+  FROM runs r LEFT JOIN LATERAL (
+    SELECT s.* FROM run_steps rs JOIN steps s ON s.id = rs.step_id
+    WHERE rs.run_id = r.id AND ($4::uuid IS NULL OR s.id = $4) AND ($5::uuid IS NULL
+      OR s.job_id = $5) AND num_nonnulls($4::uuid, $5::uuid) > 0
+    ORDER BY s.started_at DESC NULLS LAST, s.inserted_at DESC LIMIT 1) s ON true
+  WHERE r.id = $1 AND r.finished_at IS NOT NULL AND ($6::uuid[] IS NULL OR r.project_id = ANY($6))
+    AND (num_nonnulls($4::uuid, $5::uuid) = 0 OR s.input_dataclip_id IS NOT NULL)
+), created AS (
   INSERT INTO runs (id, project_id, workflow_id, work_order_id, snapshot_id, dataclip_id,
     starting_trigger_id, starting_job_id, created_by, priority, queue, options, save_dataclips,
     version)
-  SELECT $2, r.project_id, r.workflow_id, r.work_order_id, r.snapshot_id, r.dataclip_id,
-    r.starting_trigger_id, r.starting_job_id, $3, 0, 'manual', r.options, r.save_dataclips, 1
-  FROM runs r LEFT JOIN dataclips d ON d.id = r.dataclip_id
-  WHERE r.id = $1 AND r.finished_at IS NOT NULL AND d.wiped_at IS NULL
+  SELECT $2, r.project_id, r.workflow_id, r.work_order_id, r.snapshot_id, r.input_id,
+    CASE WHEN r.step_id IS NULL THEN r.starting_trigger_id END,
+    coalesce(r.step_job_id, r.starting_job_id), $3, 0, 'manual', r.options, r.save_dataclips, 1
+  FROM source r LEFT JOIN dataclips d ON d.id = r.input_id WHERE d.wiped_at IS NULL
   RETURNING *
 ){_RECORD}
 SELECT c.project_id, c.workflow_id, c.dataclip_id, c.work_order_id, c.id, e.version, e.event,
@@ -105,12 +117,25 @@ FROM created c, event e""",
     declared("runs", "run_events"),
 )
 
-RETRYABLE: Final = Statement("work_orders.retryable", "SELECT state FROM runs WHERE id = $1")
+RETRYABLE: Final = Statement(
+    "work_orders.retryable",
+    """
+SELECT r.state, s.id IS NOT NULL AS stepped, s.input_dataclip_id IS NOT NULL AS has_input
+FROM runs r LEFT JOIN LATERAL (
+  SELECT s.* FROM run_steps rs JOIN steps s ON s.id = rs.step_id
+  WHERE rs.run_id = r.id AND ($2::uuid IS NULL OR s.id = $2) AND ($3::uuid IS NULL
+    OR s.job_id = $3)
+  ORDER BY s.started_at DESC NULLS LAST, s.inserted_at DESC LIMIT 1) s ON true
+WHERE r.id = $1 AND ($4::uuid[] IS NULL OR r.project_id = ANY($4))""",
+)
 
 UNKNOWN_NODE: Final = Refused({"starting_node_id": ["not found"]}, "not_found", code="not_found")
 DISABLED: Final = invalid("starting_node_id", "is disabled", code="disabled")
 WIPED: Final = invalid("dataclip_id", "has been wiped", code="wiped")
 UNFINISHED: Final = invalid("state", "cannot retry a run that is not finished", code="wrong_state")
+
+NO_STEP: Final = Refused({"step_id": ["not found"]}, "not_found", code="not_found")
+NO_INPUT: Final = invalid("step_id", "its input is not known", code="unrunnable")
 
 
 class NewWorkOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,28 +221,46 @@ async def create(repo: Runner, new: NewWorkOrder) -> Created | Refused:
     return _created(row) if row is not None else await _why_not(repo, new)
 
 
-async def retry(repo: Runner, run_id: UUID, created_by: str | None = None) -> Created | Refused:
-    """Create another run of a work order: same snapshot, same start, same input.
+async def retry(
+    repo: Runner,
+    run_id: UUID,
+    created_by: str | None = None,
+    *,
+    step_id: UUID | None = None,
+    job_id: UUID | None = None,
+    projects: list[UUID] | None = None,
+) -> Created | Refused:
+    """Create another run of a work order: same snapshot, and from the start the same input.
 
     Args:
         repo: Where to.
         run_id: A finished run.
         created_by: Who asks, for people.
+        step_id: Start at the job of this step of the run, with the input that it had.
+        job_id: The same, with the run's last step of this job.
+        projects: Look in these projects only; None is all.
 
     Returns:
-        What was created; else why not: the run is unknown or not finished, or its input is wiped.
+        What was created; else why not: the run or step is unknown, the run is not finished, or the
+        input is wiped or was never told.
     """
-    row = await repo.fetchrow(RETRY, run_id, uuid4(), created_by)
+    row = await repo.fetchrow(RETRY, run_id, uuid4(), created_by, step_id, job_id, projects)
     if isinstance(row, Refused):
         return row
     if row is not None:
         return _created(row)
-    found = await repo.fetchrow(RETRYABLE, run_id)
+    found = await repo.fetchrow(RETRYABLE, run_id, step_id, job_id, projects)
     if isinstance(found, Refused):
         return found
     if found is None:
         return UNKNOWN_RUN
-    return UNFINISHED if found["state"] in ("available", "claimed", "started") else WIPED
+    if found["state"] in ("available", "claimed", "started"):
+        return UNFINISHED
+    if step_id is None and job_id is None:
+        return WIPED
+    if not found["stepped"]:
+        return NO_STEP
+    return WIPED if found["has_input"] else NO_INPUT
 
 
 async def _why_not(repo: Runner, new: NewWorkOrder) -> Refused:
