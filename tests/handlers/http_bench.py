@@ -6,11 +6,23 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 
 from handlers.http.app import build_http_app
+from handlers.http.errors import Problem
 from tests.handlers.bench import Bench
 
 PATIENCE = 20.0
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which must be a whole problem."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    found = msgspec.json.decode(answer.content, type=Problem)
+    assert found.status == answer.status_code
+    assert found.type == f"urn:channel-server:problem:{found.code}"
+    assert found.detail
+    return answer.status_code, found.code
 
 
 class Web:

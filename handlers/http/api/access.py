@@ -7,6 +7,7 @@ is not there: 404. A token that may see but not act is answered 403.
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response
 
 from handlers.gateway import Gateway
@@ -100,3 +101,20 @@ def comma_list(name: str, text: str | None, allowed: tuple[str, ...]) -> tuple[s
         if value not in allowed:
             raise field_problem(name, f"{value!r} is none of {', '.join(allowed)}")
     return values
+
+
+async def body_of(request: Asked, kind: type[T]) -> T:
+    """Return the JSON body of a request, an empty one being an empty object.
+
+    Raises:
+        ProblemError: It is no JSON: 415; or does not fit: 422, naming the path in it.
+    """
+    raw = await request.body() or b"{}"
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        detail, _, path = str(error).partition(" - at `")
+        field = path.rstrip("`").removeprefix("$").removeprefix(".")
+        raise field_problem(field or "body", detail, "invalid_type") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ProblemError("not_json", "The body is no JSON.") from None

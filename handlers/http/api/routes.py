@@ -7,7 +7,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 
-from handlers.http.api import me, run_logs, runs, workflows
+from handlers.http.api import me, run_actions, run_bulk, run_logs, runs, workflows
 from handlers.http.errors import field_problem, on_invalid
 
 
@@ -33,6 +33,7 @@ def api_router() -> Router:
         *(me.me, me.list_projects),
         *(workflows.list_workflows, workflows.show_workflow),
         *(runs.list_runs, runs.show_run),
+        *(run_actions.retry_run, run_actions.cancel_run, run_bulk.bulk),
         *(run_logs.list_logs, run_logs.download_logs),
     ]
     return Router(
