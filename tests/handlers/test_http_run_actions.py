@@ -177,6 +177,8 @@ async def test_what_the_worker_does_not_end_in_time_the_janitor_ends_and_closes(
         "cancelled by ana",
     )
     assert [each["exit_reason"] for each in shown["steps"]] == ["cancel"]
+    asked = {"run": {"state": "started", "cancel_requested_by": "ana"}}
+    await watcher.assert_broadcast("run:updated", asked, timeout=5)
     assert (await watcher.assert_broadcast("step:completed"))["step"]["id"] == step
     ended = await watcher.assert_broadcast("run:updated", {"run": {"state": "cancelled"}})
     assert ended["version"] == shown["cursor"]
