@@ -32,7 +32,7 @@ from channel_server.session import (
     Membership,
     Session,
 )
-from channel_server.socket import Route, Socket
+from channel_server.socket import ClientClose, Route, Socket
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
@@ -155,6 +155,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_closed_by",
         "_closing",
         "_pauses",
         "_running",
@@ -181,6 +182,7 @@ class Connection:
         self.transport = transport
         self.session: Session[Route, Runner] = Session(socket.route, context.limits.max_topics)
         self.id = socket.id()
+        self._closed_by: ClientClose | None = None
         self._closing: str | None = None
         self._pauses = 0
         self._running = 0
@@ -188,6 +190,7 @@ class Connection:
         self._warned = False
         if self.id is not None:
             context.pubsub.subscribe(self.id, self)
+        socket.opened()
 
     # From the transport.
 
@@ -211,8 +214,8 @@ class Connection:
             else:
                 self._handle(message)
 
-    def disconnected(self, reason: str = "closed") -> None:
-        """The client is gone; calling it again does nothing.
+    def disconnected(self, reason: str = "closed", close: ClientClose | None = None) -> None:
+        """The client is gone, with `close` if it said so; calling it again does nothing.
 
         What arrived before is still handled, then each channel's `terminate` runs, with `reason`
         unless the connection was closing for another one already.
@@ -220,9 +223,13 @@ class Connection:
         if self.transport is _GONE:
             return
         self.transport = _GONE
+        self._closed_by = close
         if self.id is not None:
             self.context.pubsub.unsubscribe(self.id, self)
+        had_channels = bool(self._running)
         self._shut_down(reason)
+        if not had_channels:
+            self.socket.ended(close)
 
     # From the server.
 
@@ -301,9 +308,13 @@ class Connection:
     def channel_terminated(self) -> None:
         """Nothing of a channel runs any more."""
         self._running -= 1
-        if not self._running and self._terminated is not None:
+        if self._running:
+            return
+        if self._terminated is not None:
             self._terminated.set()
             self._terminated = None
+        if not self.connected:
+            self.socket.ended(self._closed_by)
 
     def reroute(self, messages: Sequence[Message]) -> None:
         """Handle messages that had to wait for the answer to a join."""

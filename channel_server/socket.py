@@ -57,6 +57,18 @@ class Refuse(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class ClientClose(msgspec.Struct, frozen=True):
+    """The close frame of a client that ended its connection itself.
+
+    Attributes:
+        code: Its code; 1005 if it had none.
+        reason: Its reason, as the client chose it.
+    """
+
+    code: int
+    reason: str = ""
+
+
 class Route(msgspec.Struct, frozen=True):
     """Which channel serves which topics.
 
@@ -112,6 +124,16 @@ class Socket:
             params: Parameters of the query, nested as Phoenix nests them; values are strings,
                 lists and maps that the client chose.
             info: What is known about the request.
+        """
+
+    def opened(self) -> None:
+        """The connection was accepted and is open; neither waits nor raises."""
+
+    def ended(self, close: ClientClose | None) -> None:
+        """The connection is gone and nothing of its channels runs any more; once per `opened`.
+
+        Args:
+            close: How the client closed it; None if the server did, or the connection broke.
         """
 
     def id(self) -> str | None:

@@ -177,6 +177,8 @@ class Application:
         await self._stop_services()
         await gateway.feeds.stop()
         gateway.work_available.close()
+        await gateway.presence.close()
+        await gateway.workers_feed.close()
         await gateway.repo.close(timeout=CLOSE_TIMEOUT)
         self._gateway = self._endpoint = self._listener = self._notices = None
         self._services = []
@@ -241,6 +243,7 @@ class Application:
         readiness = Readiness(self.repo, self.settings.database_url, changed)
         engine = JobEngine(self.gateway.engine)
         self._services = [
+            self.gateway.presence,
             self.gateway.revocation_watch,
             LeaseWatch(self.gateway),
             Janitor(self.gateway),

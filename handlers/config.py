@@ -18,13 +18,13 @@ from handlers.settings_fields import (
     parse,
     read_fields,
 )
-from handlers.settings_http import HttpSettings
+from handlers.settings_liveness import LivenessSettings
 from handlers.settings_secrets import CREDENTIALS, USER_TOKENS, derive, secret_problems
 
 LatePolicyName = Literal["accept", "reject", "acknowledge"]
 
 
-class Settings(HttpSettings, frozen=True, kw_only=True):
+class Settings(LivenessSettings, frozen=True, kw_only=True):
     """One deployment. Build it with `load`, or with keywords in tests; `check` validates either.
 
     Raises nothing by itself: `load` and `check` raise `ConfigError` with every problem found.

@@ -14,11 +14,13 @@ from handlers.gateway_metrics import GatewayMetrics
 from handlers.jobs.engine import build_engine
 from handlers.log_writer import LogWriter
 from handlers.pipeline_feed import PipelineFeed
+from handlers.presence import Presence
 from handlers.queue_hint import QueueHint
 from handlers.revocations import Revocations, RevocationWatch
 from handlers.scrubber import Scrubbers
 from handlers.webhook_replies import Outcome, WebhookReplies
 from handlers.work_available import WorkAvailable
+from handlers.workers_feed import WorkersFeed
 from schema.outcomes import Applied, Event, Owner, is_final
 from schema.repo import Repo
 
@@ -53,6 +55,7 @@ class Gateway:
         engine: durable jobs; started and stopped with the application.
         feed: pipelines as they change.
         feeds: runs and projects as they change.
+        presence: which workers are connected here.
     """
 
     def __init__(
@@ -80,6 +83,10 @@ class Gateway:
         self.engine = build_engine(settings, repo, {"gateway": self})
         self.feed = PipelineFeed(self.engine)
         self.feeds = Feeds(repo, pubsub)
+        self.presence = Presence(settings, repo, self._said_goodbye)
+        self.workers_feed = WorkersFeed(settings, repo, pubsub)
+        self.presence.changed = self.workers_feed.changed
+        metrics.workers = lambda: self.presence.connected
         self.draining = False
 
     def run_token(self, owner: Owner, run_timeout_ms: int | None) -> str:
@@ -109,6 +116,13 @@ class Gateway:
         """A run may be claimable: ask the database again, and tell the workers."""
         self.hint.invalidate()
         self.work_available.notify()
+
+    def _said_goodbye(self, events: list[Event]) -> None:
+        self.metrics.runs_released["clean_shutdown"] += len(events)
+        for event in events:
+            log.info("claim_released", run=str(event.run_id), reason="clean_shutdown")
+            self.publish_event(event)
+        self.queue_changed()
 
     def run_ended(self) -> None:
         """A run is over: a workflow or project that was at its limit has room again."""

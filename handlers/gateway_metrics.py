@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -20,7 +20,7 @@ class GatewayMetrics(Collector):
         """Claims by result: `runs`, `empty`, `hinted` (no query), `draining`, `unavailable`."""
         self.runs_claimed = 0
         self.runs_released: Counter[str] = Counter()
-        """Released claims by reason: `unheard`, `socket_gone`."""
+        """Released claims by reason: `unheard`, `socket_gone`, `clean_shutdown`."""
         self.runs_lost: Counter[str] = Counter()
         """Lost runs by error type."""
         self.runs_completed: Counter[str] = Counter()
@@ -33,6 +33,8 @@ class GatewayMetrics(Collector):
         self.retries = 0
         self.observed: Callable[[], int] = int
         """Illegal transitions that were let through, with `state_machine = observe`."""
+        self.workers: Callable[[], int] = int
+        """Open sockets of workers."""
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -45,6 +47,8 @@ class GatewayMetrics(Collector):
         )
         for name, text, value in plain:
             yield CounterMetricFamily(f"run_gateway_{name}", text, value=value)
+        text = "Open sockets of workers."
+        yield GaugeMetricFamily("run_gateway_workers_connected", text, value=self.workers())
         labelled = (
             ("claims", "Claims of workers.", "result", self.claims),
             ("runs_released", "Claims given back to the queue.", "reason", self.runs_released),

@@ -1,4 +1,4 @@
-"""The janitor: runs that are too old count as lost, steps left open in finished runs are closed.
+"""The janitor: runs whose worker is gone, or that are too old, are lost; open steps are closed.
 
 It yields to whoever writes a run at the same moment, and to the worker that holds the lease and
 tells the truth later (`late_completion`).
@@ -47,6 +47,8 @@ class Janitor(Service):
             default_timeout_s=settings.run_timeout,
             grace_s=settings.run_grace,
             limit=settings.janitor_batch,
+            watch=self._gateway.presence.watch,
+            gone_after_s=settings.worker_gone_after,
         )
         cancelled = await janitor.end_cancelled(
             repo, grace_s=settings.cancel_grace, limit=settings.janitor_batch

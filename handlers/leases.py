@@ -44,7 +44,7 @@ class LeaseWatch(Service):
         """Release what is due now; how many it was."""
         gateway = self._gateway
         released = await queue.release_unheard(
-            gateway.repo, gateway.settings.unheard_claim_after, BATCH
+            gateway.repo, gateway.settings.unheard_claim_after, BATCH, gateway.presence.watch
         )
         if isinstance(released, Refused):
             log.debug("lease_watch_refused", kind=released.kind)

@@ -56,6 +56,8 @@ class Notices:
             self._gateway.feeds.projects.ask(project_id)
             if self._gateway.webhooks.waits_for(str(changed)):
                 self._tasks.start(self._ended_elsewhere(changed, version))
+        elif "workers_changed" in notice:
+            self._gateway.workers_feed.changed()
         elif not self._gateway.feeds.relay.received(notice):
             log.warning("notice_ignored")
 

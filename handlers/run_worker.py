@@ -27,6 +27,7 @@ from handlers.events import (
 )
 from handlers.gateway import CANCEL_REASON, RUN_CANCEL, Gateway, asked_topic
 from handlers.params import fields_of
+from handlers.presence import WorkerSession
 from handlers.run_context import RunContext, insist
 from handlers.run_tokens import as_uuid
 from schema import plans, runs
@@ -70,7 +71,9 @@ class RunWorkerChannel(Channel):
         gateway = self._gateway
         # Before the run is read: a wish to cancel it comes either with the run or afterwards.
         self.subscribe(asked_topic(owner.run_id))
-        joined = await insist(lambda: plans.join(gateway.repo, owner), float("inf"))
+        session: WorkerSession = self.assigns["session"]
+        await gateway.presence.stored(session)
+        joined = await insist(lambda: plans.join(gateway.repo, owner, session.row.id), float("inf"))
         if isinstance(joined, Refused):
             unknown = joined.kind == "not_found"
             return wire_errors.NOT_FOUND if unknown else wire_errors.refusal(joined)

@@ -1,19 +1,25 @@
 """The two sockets: `/worker` for workers, `/socket` for dashboards."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from channel_server.limits import SocketLimits
-from channel_server.socket import ConnectInfo, Refuse, Route, Socket
+from channel_server.socket import ClientClose, ConnectInfo, Refuse, Route, Socket
 from handlers.config import Settings
 from handlers.gateway import Gateway
 from handlers.pipeline_channel import ModuleChannel, PipelineChannel
 from handlers.project_viewer import ProjectViewerChannel
 from handlers.revocations import USER_TOPIC, WORKER_TOPIC
+from handlers.run_tokens import WorkerIdentity
 from handlers.run_viewer import RunViewerChannel
 from handlers.run_worker import RunWorkerChannel
 from handlers.worker_queue import WorkerQueueChannel
 
 FORBIDDEN = Refuse(403, "forbidden")
+
+GOODBYE: Final = frozenset({1000, 1001, 1005})
+"""Close codes of a client that leaves; 1005 stands for none."""
+
+HEARTBEAT_TIMEOUT: Final = "heartbeat timeout"
 
 
 class GatewaySocket(Socket):
@@ -25,12 +31,15 @@ class GatewaySocket(Socket):
 class WorkerSocket(GatewaySocket):
     """A worker, by worker token. Bad tokens are refused at the upgrade, never later."""
 
+    _params: dict[str, Any]
+
     def connect(self, params: dict[str, Any], info: ConnectInfo) -> Refuse | None:
         """Accept a genuine worker token."""
         worker = self.gateway.worker_tokens.verify(params.get("token"))
         if worker is None:
             return FORBIDDEN
         self.assigns.update(gateway=self.gateway, worker=worker)
+        self._params = params
         self.expires_at = worker.expires_at
         return None
 
@@ -42,6 +51,16 @@ class WorkerSocket(GatewaySocket):
     def may_stay(self) -> bool:
         """Whether the worker would be let in now."""
         return self.gateway.worker_tokens.good(self.assigns["worker"])
+
+    def opened(self) -> None:
+        """From now on the worker is present."""
+        worker: WorkerIdentity = self.assigns["worker"]
+        session = self.gateway.presence.opened(worker.worker_id, self._params)
+        self.assigns["session"] = session
+
+    def ended(self, close: ClientClose | None) -> None:
+        """The worker is gone, perhaps for a moment only."""
+        self.gateway.presence.ended(self.assigns["session"], clean=said_goodbye(close))
 
 
 class UserSocket(GatewaySocket):
@@ -63,6 +82,15 @@ class UserSocket(GatewaySocket):
     def may_stay(self) -> bool:
         """Whether the user would be let in now."""
         return self.gateway.user_tokens.good(self.assigns["user"])
+
+
+def said_goodbye(close: ClientClose | None) -> bool:
+    """Whether a worker closed its connection for good.
+
+    Workers close without a code when they shut down. The phoenix client also closes with 1000 when
+    its heartbeat was not answered, but says so, and comes back.
+    """
+    return close is not None and close.code in GOODBYE and close.reason != HEARTBEAT_TIMEOUT
 
 
 def worker_socket(gateway: Gateway) -> type[WorkerSocket]:

@@ -12,6 +12,7 @@ from channel_server.log import get_logger
 from handlers import wire_errors
 from handlers.gateway import Gateway
 from handlers.params import fields_of
+from handlers.presence import WorkerSession
 from handlers.run_tokens import WorkerIdentity
 from schema import queue
 from schema.queue import ClaimedRun, Claims
@@ -74,11 +75,19 @@ class WorkerQueueChannel(Channel):
 
     def join(self, payload: Any) -> Reply | None:
         """Let verified workers in; plain, so that a burst of joins and leaves keeps its order."""
-        return None if isinstance(self._worker, WorkerIdentity) else wire_errors.UNAUTHORIZED
+        if not isinstance(self._worker, WorkerIdentity):
+            return wire_errors.UNAUTHORIZED
+        capacity = fields_of(payload).get("capacity")
+        self._gateway.presence.described(self._session, capacity=capacity)
+        return None
 
     @property
     def _worker(self) -> WorkerIdentity | None:
         return self.assigns.get("worker")
+
+    @property
+    def _session(self) -> WorkerSession:
+        return self.assigns["session"]
 
     @property
     def _gateway(self) -> Gateway:
@@ -95,6 +104,7 @@ class WorkerQueueChannel(Channel):
         if not demand.count or not demand.queues or gateway.hint.known_empty(demand.queues):
             gateway.metrics.claims["hinted"] += 1
             return _NO_RUNS
+        gateway.presence.described(self._session, name=demand.worker_name)
         runs = await self._claim(demand)
         if runs and not self.connected:
             await self._release(runs)
@@ -109,6 +119,10 @@ class WorkerQueueChannel(Channel):
         gateway = self._gateway
         mark = gateway.hint.before_claim()
         worker = self._worker
+        # A run must not name a socket that nobody knows: its absence would go unnoticed.
+        if not await gateway.presence.stored(self._session):
+            gateway.metrics.claims["unavailable"] += 1
+            return []
         try:
             async with gateway.claim_turns:
                 # Somebody else may have found the queue empty while this one waited.
@@ -121,6 +135,7 @@ class WorkerQueueChannel(Channel):
                     demand.worker_name,
                     None if worker is None else worker.worker_id,
                     demand.queues,
+                    self._session.row.id,
                 )
         except Exception:
             log.exception("claim_failed")

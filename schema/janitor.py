@@ -1,7 +1,8 @@
-"""The janitor: runs whose worker gave no sign for too long are lost, open steps are closed.
+"""The janitor: runs whose worker is gone, or that take too long, are lost; open steps are closed.
 
-A run that is written by anybody else at this moment is left for the next round; a run that
-finished meanwhile is no longer the janitor's.
+Absence and age are two limits that know nothing of each other. A run that is written by anybody
+else at this moment is left for the next round; a run that finished meanwhile is no longer the
+janitor's.
 """
 
 from typing import Any, Final, Literal
@@ -9,9 +10,10 @@ from uuid import UUID
 
 import msgspec
 
+from schema.absence import absent, watched
 from schema.fragments import run_updated, step_json
-from schema.lifecycle import FINAL_STATES
-from schema.outcomes import Event
+from schema.lifecycle import FINAL_STATES, IN_FLIGHT
+from schema.outcomes import Event, Watch
 from schema.refused import Refused
 from schema.repo import Runner, Statement
 from schema.tables import declared
@@ -41,21 +43,25 @@ SELECT e.run_id, t.project_id, e.version, e.event, e.payload, e.seq, t.state, t.
 FROM event e JOIN told t ON t.id = e.run_id
 ORDER BY e.run_id, e.version"""
 
+_GONE: Final = f"($5::uuid IS NOT NULL AND {absent('r', '$6')})"
+
 # The locks come first: what the other parts change is decided by the rows as they are then.
 MARK_LOST: Final = Statement(
     "janitor.mark_lost",
     f"""
 WITH due AS MATERIALIZED (
-  SELECT r.id, r.state FROM runs r
-  WHERE r.state IN ('claimed', 'started') AND ($4::uuid[] IS NULL OR r.id = ANY($4))
-    AND r.claimed_at + make_interval(secs =>
-      coalesce((r.options ->> 'run_timeout_ms')::float8 / 1000, $1) + $2) < clock_timestamp()
+  SELECT r.id, r.state, {_GONE} AS gone FROM runs r
+  WHERE r.state IN {IN_FLIGHT} AND ($4::uuid[] IS NULL OR r.id = ANY($4))
+    AND ($5::uuid IS NULL OR {watched("$5", "$6", "$7")})
+    AND ({_GONE} OR r.claimed_at + make_interval(secs =>
+      coalesce((r.options ->> 'run_timeout_ms')::float8 / 1000, $1) + $2) < clock_timestamp())
   ORDER BY r.claimed_at LIMIT $3
   FOR NO KEY UPDATE SKIP LOCKED
 ), closed AS ({_CLOSE.format(runs="due")}
 ), told AS (
   UPDATE runs r SET state = 'lost', finished_at = now(),
-    error_type = CASE d.state WHEN 'claimed' THEN 'LostAfterClaim' ELSE 'LostAfterStart' END,
+    error_type = CASE WHEN d.gone THEN 'LostAfterDisconnect'
+      WHEN d.state = 'claimed' THEN 'LostAfterClaim' ELSE 'LostAfterStart' END,
     version = r.version + 1 + d.closed
   FROM (SELECT due.*, (SELECT count(*) FROM closed c WHERE c.run_id = due.id) AS closed
     FROM due) d
@@ -116,19 +122,23 @@ WITH due AS MATERIALIZED (
 )
 
 
+Reason = Literal["LostAfterClaim", "LostAfterStart", "LostAfterDisconnect"]
+"""Too old and never started; too old; its worker is gone."""
+
+
 class Swept(msgspec.Struct, frozen=True):
     """A run that the janitor changed.
 
     Attributes:
         run_id: The run.
         project_id: Its project.
-        reason: ``LostAfterClaim`` or ``LostAfterStart``; None if only steps were closed.
+        reason: Why it is lost; None if only steps were closed.
         events: What watchers are to be told, in the order of the versions.
     """
 
     run_id: UUID
     project_id: UUID
-    reason: Literal["LostAfterClaim", "LostAfterStart"] | None
+    reason: Reason | None
     events: list[Event]
 
 
@@ -139,8 +149,10 @@ async def mark_lost(
     grace_s: float = 60.0,
     limit: int = 100,
     run_ids: list[UUID] | None = None,
+    watch: Watch | None = None,
+    gone_after_s: float = 60.0,
 ) -> list[Swept] | Refused:
-    """Mark runs lost that were claimed longer ago than their timeout and the grace period.
+    """Mark runs lost whose worker is gone, or that were claimed too long ago.
 
     Args:
         repo: Where to.
@@ -148,12 +160,18 @@ async def mark_lost(
         grace_s: Seconds on top, for every run.
         limit: How many at most; the rest is left for the next call.
         run_ids: Look at these runs only.
+        watch: The server that asks. It finds nothing unless it has watched for ``gone_after_s``
+            itself. None asks no questions and looks at the age alone.
+        gone_after_s: Seconds without any socket after which a worker has lost its runs.
 
     Returns:
         The runs that are lost now, with their open steps closed. Runs that finished meanwhile are
         not among them.
     """
-    rows = await repo.fetch(MARK_LOST, default_timeout_s, grace_s, limit, run_ids)
+    server_id, gap_s = (None, 0.0) if watch is None else (watch.server_id, watch.longest_gap_s)
+    rows = await repo.fetch(
+        MARK_LOST, default_timeout_s, grace_s, limit, run_ids, server_id, gone_after_s, gap_s
+    )
     return rows if isinstance(rows, Refused) else _swept(rows, lost=True)
 
 

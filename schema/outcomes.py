@@ -29,6 +29,18 @@ class Owner(msgspec.Struct, frozen=True):
     lease: UUID
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """A server that wants to judge who is absent, and may if it was there itself.
+
+    Attributes:
+        server_id: The server.
+        longest_gap_s: Seconds between two of its heartbeats that are no gap.
+    """
+
+    server_id: UUID
+    longest_gap_s: float
+
+
 class Event(msgspec.Struct, frozen=True):
     """A committed change, as it was written to ``run_events``.
 

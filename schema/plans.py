@@ -45,7 +45,8 @@ JOIN: Final = Statement(
     "plans.join",
     f"""
 WITH joined AS (
-  UPDATE runs SET joined_at = coalesce(joined_at, now()) WHERE id = $1 AND lease = $2
+  UPDATE runs SET joined_at = coalesce(joined_at, now()), session_id = coalesce($3, session_id)
+  WHERE id = $1 AND lease = $2
   RETURNING id
 )
 SELECT EXISTS (SELECT 1 FROM joined) AS owned, r.joined_at IS NOT NULL AS joined_before, r.state,
@@ -94,17 +95,19 @@ class Joined(msgspec.Struct, frozen=True):
     cancelled: bool
 
 
-async def join(repo: Runner, owner: Owner) -> Joined | Refused:
+async def join(repo: Runner, owner: Owner, session_id: UUID | None = None) -> Joined | Refused:
     """Return the plan of a run and mark it joined by its owner, in one statement.
 
     Args:
         repo: Where to.
         owner: The run and the lease of the worker that joins.
+        session_id: The socket on which it joins; if it is the owner, by whose absence the run may
+            be lost from now on.
 
     Returns:
         The plan, whoever asks; ``not_found`` for an unknown run.
     """
-    row = await repo.fetchrow(JOIN, owner.run_id, owner.lease)
+    row = await repo.fetchrow(JOIN, owner.run_id, owner.lease, session_id)
     if isinstance(row, Refused):
         return row
     if row is None:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 import msgspec
 
+from schema.absence import watched
 from schema.fragments import run_updated
-from schema.outcomes import Event, Owner
+from schema.outcomes import Event, Owner, Watch
 from schema.queue_claim import CLAIM_SQL
 from schema.refused import Refused
 from schema.repo import Runner, Statement
@@ -35,14 +36,14 @@ CLAIM: Final = Statement("queue.claim", CLAIM_SQL, declared("runs", "run_events"
 # What somebody wants cancelled is not offered again.
 _UNWANTED: Final = "r.cancel_requested_at IS NOT NULL"
 
-_RELEASE: Final = f"""
+RELEASE_RUNS: Final = f"""
   UPDATE runs r SET state = CASE WHEN {_UNWANTED} THEN 'cancelled' ELSE 'available' END,
     finished_at = CASE WHEN {_UNWANTED} THEN now() END,
     error_type = CASE WHEN {_UNWANTED} THEN 'Cancelled' END,
     error_message = CASE WHEN {_UNWANTED} THEN
       coalesce('cancelled by ' || r.cancel_requested_by, 'cancelled') END,
     claimed_at = NULL, joined_at = NULL, worker_name = NULL,
-    worker_id = NULL, lease = NULL, version = r.version + 1
+    worker_id = NULL, session_id = NULL, lease = NULL, version = r.version + 1
   FROM held h WHERE r.id = h.id
   RETURNING r.*
 ), event AS (
@@ -53,6 +54,7 @@ _RELEASE: Final = f"""
 SELECT c.id, c.project_id, e.version, e.event, e.payload, e.seq, {AVAILABLE_NOTICE}
 FROM released c JOIN event e ON e.run_id = c.id
 ORDER BY c.inserted_at, c.id"""
+"""The release of the runs whose ids are in ``held``, to the end of the statement."""
 
 RELEASE: Final = Statement(
     "queue.release",
@@ -62,7 +64,7 @@ WITH held AS MATERIALIZED (
     ON o.run_id = r.id AND o.lease = r.lease
   WHERE r.state = 'claimed' AND ($3 OR r.joined_at IS NULL)
   ORDER BY r.id FOR NO KEY UPDATE OF r
-), released AS ({_RELEASE}""",
+), released AS ({RELEASE_RUNS}""",
     declared("runs", "run_events"),
 )
 
@@ -73,8 +75,9 @@ WITH held AS MATERIALIZED (
   SELECT r.id FROM runs r
   WHERE r.state = 'claimed' AND r.joined_at IS NULL
     AND r.claimed_at <= clock_timestamp() - make_interval(secs => $1)
+    AND ($3::uuid IS NULL OR {watched("$3", "$1", "$4")})
   ORDER BY r.claimed_at LIMIT $2 FOR NO KEY UPDATE OF r SKIP LOCKED
-), released AS ({_RELEASE}""",
+), released AS ({RELEASE_RUNS}""",
     declared("runs", "run_events"),
 )
 
@@ -127,6 +130,7 @@ async def claim(
     worker_name: str | None = None,
     worker_id: str | None = None,
     queues: Sequence[str] = ("manual", "*"),
+    session_id: UUID | None = None,
 ) -> Claims | Refused:
     """Claim up to ``demand`` runs for a worker.
 
@@ -137,6 +141,7 @@ async def claim(
         worker_id: Stored on each run, as is.
         queues: Queues in order of preference. ``"*"`` stands for all others at its position;
             without it only the named queues are looked at.
+        session_id: The socket that claims, by whose absence the runs may be lost.
 
     Returns:
         The claims; or the refusal of a database that is busy or away.
@@ -149,7 +154,9 @@ async def claim(
     attempts = ATTEMPTS
     while True:
         attempts -= 1
-        rows = await repo.fetch(CLAIM, max(demand, 0), list(queues), worker_name, worker_id)
+        rows = await repo.fetch(
+            CLAIM, max(demand, 0), list(queues), worker_name, worker_id, session_id
+        )
         if isinstance(rows, Refused):
             return rows
         runs = [_claimed(row) for row in rows if row["id"] is not None]
@@ -195,11 +202,11 @@ async def release_all(
     rows = await repo.fetch(
         RELEASE, [owner.run_id for owner in owners], [owner.lease for owner in owners], forced
     )
-    return rows if isinstance(rows, Refused) else [_event(row) for row in rows]
+    return rows if isinstance(rows, Refused) else [told(row) for row in rows]
 
 
 async def release_unheard(
-    repo: Runner, older_than_s: float = 10.0, limit: int = 100
+    repo: Runner, older_than_s: float = 10.0, limit: int = 100, watch: Watch | None = None
 ) -> list[Event] | Refused:
     """Release claims whose worker did not join the run in time.
 
@@ -207,9 +214,12 @@ async def release_unheard(
         repo: Where to.
         older_than_s: Age of the claim in seconds.
         limit: How many at most; the rest is left for the next call.
+        watch: The server that asks. It releases nothing unless it has watched for as long: while
+            no server could be reached, no worker could join. None asks no questions.
     """
-    rows = await repo.fetch(RELEASE_UNHEARD, older_than_s, limit)
-    return rows if isinstance(rows, Refused) else [_event(row) for row in rows]
+    server_id, gap_s = (None, 0.0) if watch is None else (watch.server_id, watch.longest_gap_s)
+    rows = await repo.fetch(RELEASE_UNHEARD, older_than_s, limit, server_id, gap_s)
+    return rows if isinstance(rows, Refused) else [told(row) for row in rows]
 
 
 def _claimed(row: Any) -> ClaimedRun:
@@ -220,11 +230,12 @@ def _claimed(row: Any) -> ClaimedRun:
         project_id=row["project_id"],
         workflow_id=row["workflow_id"],
         run_timeout_ms=row["run_timeout_ms"],
-        event=_event(row),
+        event=told(row),
     )
 
 
-def _event(row: Any) -> Event:
+def told(row: Any) -> Event:
+    """Return what watchers are to be told of a run that was claimed or released."""
     return Event(
         row["id"], row["project_id"], row["version"], row["event"], row["payload"], row["seq"]
     )

@@ -100,7 +100,7 @@ WITH RECURSIVE lanes (project_id, workflow_id, queue) AS (
   FOR NO KEY UPDATE OF r SKIP LOCKED
 ), claimed AS (
   UPDATE runs r SET state = 'claimed', claimed_at = clock_timestamp(), joined_at = NULL,
-    worker_name = $3, worker_id = $4, lease = gen_random_uuid(),
+    worker_name = $3, worker_id = $4, session_id = $5::uuid, lease = gen_random_uuid(),
     lease_epoch = r.lease_epoch + 1, version = r.version + 1
   FROM taken t WHERE r.id = t.id
   RETURNING r.*, t.position

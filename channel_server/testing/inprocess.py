@@ -18,12 +18,15 @@ from channel_server.limits import SocketLimits
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast, PubSub
 from channel_server.serializer import Encoded, Serializer, negotiate
-from channel_server.socket import ConnectInfo, Refuse, Socket
+from channel_server.socket import ClientClose, ConnectInfo, Refuse, Socket
 from channel_server.socket import connect as connect_socket
 from channel_server.testing.peer import IN_PROCESS_TIMEOUT, Peer
 
 BUSY_LIMIT = 10.0
 """Seconds that a busy channel may keep an assertion waiting beyond its timeout."""
+
+GONE = 1006
+"""Stands for a connection that broke."""
 
 _IDLE_TURNS = 3
 _POLL = 0.001
@@ -161,12 +164,12 @@ class InProcessPeer(Peer):
         """Close from the client's side and wait for the channels."""
         self._closing(code)
         self.ended(code, reason)
-        self.connection.disconnected("closed")
+        self.connection.disconnected("closed", None if code == GONE else ClientClose(code, reason))
         await self.connection.wait_terminated()
 
     async def abort(self) -> None:
         """Vanish and wait for the channels."""
-        await self.close(1006)
+        await self.close(GONE)
 
     def pause(self) -> None:
         """The server does not read for now."""

@@ -17,6 +17,7 @@ from websockets.speedups import apply_mask
 from channel_server.connection import Connection
 from channel_server.log import get_logger
 from channel_server.metrics import Metrics
+from channel_server.socket import ClientClose
 from channel_server.transport.framing import BINARY, TEXT
 from channel_server.transport.outgoing import Outgoing, Pause, State
 from channel_server.transport.quiet import QUIET
@@ -44,14 +45,17 @@ class Incoming(Outgoing):
         "_opcode",
         "_seen",
         "_since",
+        "closed_by",
         "connection",
     )
 
     connection: Connection
+    closed_by: ClientClose | None
 
     def __init__(self, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(metrics)
         self._loop = loop
+        self.closed_by = None
         self._buffer: bytearray | None = None  # what arrived and is not handled yet
         self._needed = 0  # bytes in it before looking again makes sense
         self._fragments: list[bytes] | None = None  # of the message that is arriving in pieces
@@ -192,6 +196,7 @@ class Incoming(Outgoing):
         if engine.parser_exc is not None and self.state is State.OPEN:
             self._failed(engine, engine.parser_exc)
         elif engine.close_rcvd is not None and self.state is State.OPEN:
+            self.closed_by = ClientClose(engine.close_rcvd.code, engine.close_rcvd.reason)
             self._closing(engine.close_rcvd.code)
         self._write_engine()
         if self.state is State.OPEN and self._fragments is None and not self._deflate:

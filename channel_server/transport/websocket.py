@@ -324,7 +324,7 @@ class WebSocketTransport(Incoming):
         except AttributeError:
             return  # ended before
         del self.connection
-        connection.disconnected(_REASONS.get(self._code, "closed"))
+        connection.disconnected(_REASONS.get(self._code, "closed"), self.closed_by)
 
 
 def peer_address(transport: asyncio.BaseTransport) -> Address | None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from channel_server.testing.client import ChannelClient, SocketClient, connect
 from handlers.application import USER_MOUNT, WORKER_MOUNT, Application
 from handlers.config import Settings
+from schema.outcomes import Watch
 from schema.work_orders import Created
 from tests.schema.world import World, project, workflow
 
@@ -88,8 +89,14 @@ class Bench:
     sockets: list[SocketClient] = field(default_factory=list[SocketClient])
 
     async def worker(self, name: str = "worker-1") -> SocketClient:
-        """A connected worker."""
+        """A connected worker, whose socket is known to the database."""
         token = self.app.gateway.worker_tokens.issue(name)
+        socket = await self.connect_worker(token)
+        await self.app.gateway.presence.settled(1.0)
+        return socket
+
+    async def connect_worker(self, token: str) -> SocketClient:
+        """A connected worker with this token, whose socket is perhaps not known yet."""
         return await self.connect(WORKER_MOUNT, token)
 
     async def dashboard(self, *projects: UUID, role: Any = "viewer") -> SocketClient:
@@ -149,6 +156,16 @@ class Bench:
         """The state of a run in the database."""
         row = await self.world.run(run.id if isinstance(run, Run) else run)
         return row["state"]
+
+    async def has_watched(self) -> None:
+        """Make the server a judge of absence: it has watched for a day, and needs no heartbeat."""
+        presence = self.app.gateway.presence
+        presence.watch = Watch(presence.server.id, 3600.0)
+        assert await presence.beat()
+        await self.world.rows(
+            "UPDATE servers SET watching_since = now() - interval '1 day' WHERE id = $1",
+            presence.server.id,
+        )
 
     async def close(self) -> None:
         """Close what was connected."""

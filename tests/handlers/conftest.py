@@ -21,6 +21,7 @@ async def make_bench(database_url: str) -> AsyncIterator[MakeBench]:
         app = await Application(settings(database_url, **more)).open()
         world = await World.create(app.repo, spec or project_with_credential())
         made.append(Bench(app, world))
+        await made[-1].has_watched()
         return made[-1]
 
     yield make

@@ -223,7 +223,8 @@ async def heard(bench: Bench) -> AsyncIterator[asyncio.Queue[str]]:
 
     def received(payload: str) -> None:
         notices.received(payload)
-        queue.put_nowait(payload)
+        if "workers_changed" not in payload:
+            queue.put_nowait(payload)
 
     listener = Listener(bench.app.repo.dsn, received, notices.resync)
     await listener.start()

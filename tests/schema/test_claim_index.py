@@ -48,7 +48,8 @@ async def explained(dsn: str, demand: int) -> dict[str, Any]:
     """The plan of a claim as it is run, with what it read."""
     async with connection(dsn) as admin:
         text = await admin.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM_SQL}", demand, ["*"], None, None
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM_SQL}",
+            *(demand, ["*"], None, None, None),
         )
     (plan,) = msgspec.json.decode(text)
     return cast("dict[str, Any]", plan["Plan"])
