@@ -122,6 +122,7 @@ class Gateway:
         for event in events:
             log.info("claim_released", run=str(event.run_id), reason="clean_shutdown")
             self.publish_event(event)
+            self.answer_caller(event)
         self.queue_changed()
 
     def run_ended(self) -> None:
