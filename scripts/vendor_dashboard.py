@@ -44,8 +44,8 @@ WANTED: Final[dict[str, dict[str, str]]] = {
         "dist/dagre.esm.js.LEGAL.txt": "dagrejs-dagre.LEGAL.txt",
         "LICENSE": "",
     },
-    "@fontsource-variable/inter@5.3.0": {
-        "files/inter-latin-wght-normal.woff2": "inter.woff2",
+    "@fontsource-variable/geist@5.3.0": {
+        "files/geist-latin-wght-normal.woff2": "geist.woff2",
         "LICENSE": "",
     },
 }

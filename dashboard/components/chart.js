@@ -59,7 +59,7 @@ export function Chart({ label, data, options, height = 200 }) {
 /** Axes, grid and cursor as all charts here have them. */
 export function chartFrame() {
   const axis = {
-    stroke: themeColor('text-3'), font: '12px "Inter Variable", system-ui, sans-serif',
+    stroke: themeColor('text-3'), font: '12px "Geist Variable", system-ui, sans-serif',
     grid: { stroke: themeColor('line-soft'), width: 1 }, ticks: { show: false },
   };
   return {
