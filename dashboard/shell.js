@@ -3,13 +3,13 @@ import { effect, html, signal, useEffect } from './lib.js';
 import { Button, ErrorState, Skeleton } from './components/basics.js';
 import { ConnectionChip, StaleBanner } from './components/connection.js';
 import { Icon } from './components/icon.js';
-import { Shortcuts } from './components/shortcuts.js';
-import { SignIn } from './components/sign_in.js';
+import { Late } from './components/late.js';
 import { Toasts } from './components/toasts.js';
 import { route, setQuery } from './router.js';
 import { helpOpen } from './store/keyboard.js';
 import { me, signInReason, signOut } from './store/session.js';
 import { theme, toggleTheme } from './store/theme.js';
+import { loadStyle } from './styles.js';
 import { VIEWS } from './views/index.js';
 
 /** Components of the views that were fetched. @type {Map<string, any>} */
@@ -17,11 +17,15 @@ const loaded = new Map();
 const arrivals = signal(0);
 const failure = signal(/** @type {any} */ (null));
 
+const loadSignIn = () => import('./components/sign_in.js');
+const loadShortcuts = () => import('./components/shortcuts.js');
+
 /** @param {import('./views/index.js').View} view */
 async function load(view) {
   try {
     failure.value = null;
-    loaded.set(view.name, (await view.load()).default);
+    const [module] = await Promise.all([view.load(), view.style && loadStyle(view.style)]);
+    loaded.set(view.name, module.default);
   } catch (error) {
     failure.value = error;
   }
@@ -120,5 +124,7 @@ export function Shell() {
         <main id="main" tabindex="-1">${waiting ? null : html`<${Current} />`}</main>
       </div>
     </div>
-    <${SignIn} /><${Shortcuts} /><${Toasts} />`;
+    <${Late} when=${Boolean(signInReason.value)} load=${loadSignIn} />
+    <${Late} when=${helpOpen.value} load=${loadShortcuts} />
+    <${Toasts} />`;
 }

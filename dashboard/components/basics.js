@@ -102,12 +102,12 @@ export function CopyButton({ text, label = 'Copy', small = true }) {
     title=${label} onClick=${copy} />`;
 }
 
-/** @param {{label: string, value: any, note?: any, tone?: string}} props */
-export function Stat({ label, value, note, tone = '' }) {
-  return html`<div class=${`stat ${tone}`}>
+/** A number with its name; belongs into a `<dl>`. @param {{label: any, value: any, note?: any, tone?: string, class?: string}} props */
+export function Stat({ label, value, note, tone = '', class: extra = '' }) {
+  return html`<div class=${`stat ${tone} ${extra}`}>
     <dt>${label}</dt>
     <dd>${value}</dd>
-    ${note && html`<p class="note">${note}</p>`}
+    ${note && html`<dd class="note">${note}</dd>`}
   </div>`;
 }
 

@@ -4,11 +4,14 @@
  * also be on the page as text or table.
  */
 import { effect, html, useEffect, useRef } from '../lib.js';
+import { loadStyle } from '../styles.js';
 import { theme } from '../store/theme.js';
 
 /** @type {Promise<any> | null} */
 let library = null;
-const loadLibrary = () => (library ??= import('../vendor/uplot.js').then((module) => module.default));
+const loadLibrary = () => (library ??= Promise.all([
+  import('../vendor/uplot.js'), loadStyle('/vendor/uplot.css'),
+]).then(([module]) => module.default));
 
 /** The value of a colour of the theme in force. @param {string} name without dashes */
 export function themeColor(name) {
@@ -63,7 +66,7 @@ export function chartFrame() {
     grid: { stroke: themeColor('line-soft'), width: 1 }, ticks: { show: false },
   };
   return {
-    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 44 }],
+    axes: [{ ...axis, size: 30, grid: { show: false } }, { ...axis, size: 44 }],
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     padding: [8, 8, 0, 0],

@@ -1,11 +1,11 @@
 /** The keys, on `?`. */
 import { html } from '../lib.js';
-import { SHORTCUTS } from '../pure/keys.js';
+import { SHORTCUTS } from '../pure/shortcuts.js';
 import { helpOpen } from '../store/keyboard.js';
 import { Key } from './basics.js';
 import { Dialog } from './dialog.js';
 
-export function Shortcuts() {
+export default function Shortcuts() {
   if (!helpOpen.value) return null;
   return html`<${Dialog} title="Keys" onClose=${() => (helpOpen.value = false)}>
     ${SHORTCUTS.map((group) => html`<section class="keys" key=${group.title}>

@@ -20,7 +20,7 @@ const REASONS = {
   },
 };
 
-export function SignIn() {
+export default function SignIn() {
   const text = useSignal('');
   const reason = signInReason.value;
   if (!reason) return null;

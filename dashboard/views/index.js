@@ -9,6 +9,7 @@
  * @property {string} [nav] label in the navigation; a view without one is reached by links
  * @property {string} [icon] see components/icon.js
  * @property {string} [key] the letter that goes there after `g`
+ * @property {string} [style] a style sheet that it alone needs
  * @property {() => Promise<{default: Function}>} load fetched when it is first shown
  */
 
@@ -22,17 +23,17 @@ export const VIEWS = [
     name: 'runs', path: '/runs', title: 'Runs', nav: 'Runs', icon: 'runs', key: 'r',
     load: () => import('./runs.js'),
   },
-  { name: 'run', path: '/runs/:id', title: 'Run', load: () => import('./run.js') },
+  { name: 'run', path: '/runs/:id', title: 'Run', style: '/css/run.css', load: () => import('./run.js') },
   {
     name: 'workflows', path: '/workflows', title: 'Workflows', nav: 'Workflows',
     icon: 'workflows', key: 'w', load: () => import('./workflows.js'),
   },
   {
     name: 'pipelines', path: '/pipelines', title: 'Pipelines', nav: 'Pipelines',
-    icon: 'pipelines', key: 'p', load: () => import('./pipelines.js'),
+    icon: 'pipelines', key: 'p', style: '/css/pipelines.css', load: () => import('./pipelines.js'),
   },
   {
     name: 'health', path: '/health', title: 'Health', nav: 'Health', icon: 'health', key: 'h',
-    load: () => import('./health.js'),
+    style: '/css/health.css', load: () => import('./health.js'),
   },
 ];

@@ -81,8 +81,8 @@ function Tiles({ data, workers, project }) {
 
 /** @param {{label: string, value: any, note: string, tone?: string, to?: string}} props */
 function Tile({ label, value, note, tone, to }) {
-  const stat = html`<${Stat} label=${to ? html`<a href=${to}>${label}</a>` : label} value=${value} note=${note} tone=${tone} />`;
-  return html`<div class=${`tile ${to ? 'leads' : ''}`}>${stat}</div>`;
+  return html`<${Stat} class=${`tile ${to ? 'leads' : ''}`} label=${to ? html`<a href=${to}>${label}</a>` : label}
+    value=${value} note=${note} tone=${tone} />`;
 }
 
 /** @param {{project: string | undefined}} props */

@@ -20,7 +20,7 @@ export function Throughput({ minutes }) {
   const options = (/** @type {any} */ uPlot) => chartOptions(uPlot, (index) => (pointed.value = index));
   const legend = html`<span class="legend"><i class="legend-accent"></i>finished <i class="legend-bad"></i>failed</span>`;
   return html`<${Card} title="Last hour" note=${note} actions=${legend} class="throughput">
-    <${Chart} data=${data} options=${options} height=${210}
+    <${Chart} data=${data} options=${options} height=${236}
       label=${`Runs per minute over the last hour: ${count(total)} finished, ${count(failed)} failed`} />
   <//>`;
 }
@@ -34,7 +34,7 @@ function chartOptions(uPlot, point) {
   const frame = chartFrame();
   return {
     ...frame,
-    scales: { y: { range: (/** @type {any} */ _u, /** @type {number} */ _min, /** @type {number} */ max) => [0, Math.max(4, Math.ceil(max * 1.15))] } },
+    scales: { x: { range: (/** @type {any} */ _u, /** @type {number} */ min, /** @type {number} */ max) => [min - 40, max + 40] }, y: { range: (/** @type {any} */ _u, /** @type {number} */ _min, /** @type {number} */ max) => [0, Math.max(4, Math.ceil(max * 1.15))] } },
     axes: [
       { ...frame.axes[0], values: (/** @type {any} */ _u, /** @type {number[]} */ at) => at.map((one) => new Date(one * 1000).toTimeString().slice(0, 5)), space: 70 },
       { ...frame.axes[1], incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000], space: 40 },

@@ -17,6 +17,13 @@ from handlers.http.page_files import INDEX, PageFile, PageFiles
 OURS: Final = frozenset({"api", "i", "schema", "healthz", "readyz", "metrics", "worker", "socket"})
 """First segments of addresses that are never the page's."""
 
+_DOCUMENTS: Final = ("text/html", "image/svg")
+_DOCUMENT: Final = (
+    (b"content-security-policy", PAGE_POLICY.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+"""What matters to documents alone; a page is many small files, and headers are not compressed."""
+
 _FOREVER: Final = b"public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = b"no-cache"
 
@@ -70,8 +77,7 @@ def _navigates(scope: HTTPScope, name: str) -> bool:
 async def _answer(scope: HTTPScope, send: Send, file: PageFile) -> None:
     headers = [
         (b"cache-control", _FOREVER if file.immutable else _ASK_AGAIN),
-        (b"content-security-policy", PAGE_POLICY.encode()),
-        (b"cross-origin-opener-policy", b"same-origin"),
+        *(_DOCUMENT if file.media_type.startswith(_DOCUMENTS) else ()),
         (b"etag", file.etag.encode()),
         (b"vary", b"Accept-Encoding"),
     ]

@@ -65,14 +65,16 @@ async def test_the_page_may_run_its_own_files_only_and_be_framed_by_nobody(web: 
     async with web.nobody(**HTML) as browser:
         headers = (await browser.get("/")).headers
         script = (await browser.get("/store/runs.js")).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    # The policy of a page is that of its document; other files may do nothing at all.
+    assert script["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     for given in (headers, script):
-        policy = given["content-security-policy"]
-        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
-        assert "unsafe" not in policy
-        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in given["content-security-policy"]
+        assert "frame-ancestors 'none'" in given["content-security-policy"]
         assert given["x-content-type-options"] == "nosniff"
         assert given["referrer-policy"] == "no-referrer"
-        assert given["cross-origin-opener-policy"] == "same-origin"
     assert script["content-type"] == "text/javascript; charset=utf-8"
 
 
