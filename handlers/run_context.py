@@ -19,6 +19,9 @@ T = TypeVar("T")
 Change: TypeAlias = Applied | Resent | TooLate | Refused
 """What the schema says of an event that changes something."""
 
+OUTCOME_PATIENCE = 20.0
+"""Seconds that a write is tried again whose outcome is unknown; below the 30 s of the workers."""
+
 FIRST_RETRY = 0.05
 LONGEST_RETRY = 1.0
 
@@ -142,14 +145,20 @@ async def insist(
     patience: float,
     retrying: Callable[[Refused], Any] = lambda _refused: None,
 ) -> T | Refused:
-    """Call `write` until it is answered, refused for good, or `patience` seconds went by."""
-    deadline = monotonic() + patience
+    """Call `write` until it is answered, refused for good, or `patience` seconds went by.
+
+    A try whose answer was lost may have been committed. To refuse it then would be a guess, so it
+    is tried for `OUTCOME_PATIENCE` seconds at least; every write is idempotent.
+    """
+    began = monotonic()
     delay = FIRST_RETRY
     while True:
         result = await write()
         if not isinstance(result, Refused) or not result.retryable:
             return result
-        if monotonic() + delay > deadline:
+        if result.outcome_unknown:
+            patience = max(patience, OUTCOME_PATIENCE)
+        if monotonic() + delay > began + patience:
             return result
         retrying(result)
         await asyncio.sleep(delay)

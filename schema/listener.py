@@ -12,9 +12,13 @@ from typing import Any, Final
 
 import asyncpg
 from asyncpg import exceptions as pg
+from asyncpg.connect_utils import SessionAttribute
 
 CHANNEL: Final = "channel_server"
 """Name of the notification channel of this application."""
+
+_CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for a connection to stand; the network may swallow what it is asked."""
 
 _ERRORS: Final = (OSError, pg.PostgresError, pg.InterfaceError, pg.InternalClientError)
 
@@ -44,7 +48,7 @@ class Listener:
         resync: Callable[[], None],
         *,
         channel: str = CHANNEL,
-        backoff: tuple[float, float] = (0.1, 5.0),
+        backoff: tuple[float, float] = (0.1, 0.5),
         keepalive: float = 30.0,
     ) -> None:
         self.connected = asyncio.Event()
@@ -84,7 +88,10 @@ class Listener:
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
-            self._dsn, server_settings={"application_name": "channel_server listener"}
+            self._dsn,
+            timeout=_CONNECT_TIMEOUT,
+            server_settings={"application_name": "channel_server listener"},
+            target_session_attrs=SessionAttribute.read_write,
         )
         closed = asyncio.Event()
 

@@ -6,12 +6,13 @@ declared, SQL that does not parse, a wrong number of arguments.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import asyncpg
 import msgspec
 from asyncpg import exceptions as pg
+from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy import Table
 
 from schema import violations
@@ -28,6 +29,9 @@ StateMachine = Literal["enforce", "observe"]
 
 _NOT_FOUND: Final = Refused(kind="not_found", code="not_found")
 _CACHED_STATEMENTS: Final = 500
+
+ANSWER_MARGIN: Final = 2.0
+"""Seconds past the statement timeout after which a connection counts as dead."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -59,6 +63,8 @@ class _Queries(Protocol):
     def fetch(self, query: str, *args: Any) -> Any: ...
 
     def is_closed(self) -> bool: ...
+
+    def terminate(self) -> None: ...
 
 
 class Runner:
@@ -134,6 +140,8 @@ class Repo(Runner):
         dsn: URL of the database.
         statements_run: Number of statements sent, transactions' own left out. For tests.
         violations_observed: Illegal transitions that were let through in ``observe``.
+        reachable: Whether the last statement reached a server that takes writes.
+        changed: Called, if set, whenever `reachable` has changed; must not block or raise.
     """
 
     def __init__(
@@ -147,6 +155,8 @@ class Repo(Runner):
         self.dsn = dsn
         self.statements_run = 0
         self.violations_observed = 0
+        self.reachable = True
+        self.changed: Callable[[], None] | None = None
         self._pool = pool
         self._acquire_timeout = acquire_timeout
         self._observes = observes
@@ -162,13 +172,15 @@ class Repo(Runner):
         acquire_timeout: float = 5.0,
         state_machine: StateMachine = "enforce",
     ) -> "Repo":
-        """Open a pool.
+        """Open a pool; only servers that take writes are connected to.
 
         Args:
-            dsn: URL of a PostgreSQL of version 15 to 18.
+            dsn: URL of a PostgreSQL of version 15 to 18. It may name several hosts, with commas
+                between (``postgresql://user@one,two/name``): the first that takes writes is used.
             min_size: Connections that are always open.
             max_size: Connections at most.
             statement_timeout_ms: After this long a statement is cancelled: refused as ``busy``.
+                A server that says nothing for `ANSWER_MARGIN` more is given up: ``unavailable``.
             acquire_timeout: Seconds to wait for a free connection: then refused as ``busy``.
             state_machine: ``observe`` counts illegal transitions of runs and lets them through.
 
@@ -191,6 +203,8 @@ class Repo(Runner):
             max_inactive_connection_lifetime=300.0,
             statement_cache_size=_CACHED_STATEMENTS,
             max_cached_statement_lifetime=0,
+            command_timeout=statement_timeout_ms / 1000 + ANSWER_MARGIN,
+            target_session_attrs=SessionAttribute.read_write,
             connection_class=_Connection,
             server_settings=settings,
         )
@@ -219,9 +233,22 @@ class Repo(Runner):
             return connection
         try:
             self.statements_run += 1
-            return await _run(connection, statement, args)
+            rows = await _run(connection, statement, args)
         finally:
             await self._release(connection)
+        reached = not isinstance(rows, Refused) or rows.kind != "unavailable"
+        if reached is not self.reachable:
+            self._note(reached)
+        return rows
+
+    async def renew(self) -> None:
+        """Replace every connection: those that are free at their next use, others when they are."""
+        await self._pool.expire_connections()
+
+    def _note(self, reachable: bool) -> None:
+        self.reachable = reachable
+        if self.changed is not None:
+            self.changed()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncGenerator["Transaction"]:
@@ -256,6 +283,8 @@ class Repo(Runner):
             refusal = violations.connecting(error)
             if refusal is None:
                 raise
+            if refusal.kind == "unavailable" and self.reachable:
+                self._note(False)
             return refusal
         if self._observes:
             connection.add_log_listener(self._observe)
@@ -315,6 +344,9 @@ async def _run(
         if refusal is None:
             violations.hide_contents(error)
             raise
+        if isinstance(error, (pg.ReadOnlySQLTransactionError, TimeoutError)):
+            # The server was made a standby, or is silent: another connection may do better.
+            connection.terminate()
         return refusal
 
 

@@ -179,6 +179,7 @@ class FaultProxy:
         self._websockets = websockets
         self._dsn: str | None = None
         self._lose: bytes | None = None
+        self._then_down = False
         self._lost = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -239,7 +240,7 @@ class FaultProxy:
         for line in tuple(self._lines):
             line.cut()
 
-    def lose_answer_to(self, marker: bytes) -> asyncio.Event:
+    def lose_answer_to(self, marker: bytes, *, then_down: bool = False) -> asyncio.Event:
         """Lose what the server answers to the next chunk that has `marker` in it.
 
         The chunk itself passes. The first chunk that the server sends after it on that connection
@@ -248,11 +249,14 @@ class FaultProxy:
 
         Args:
             marker: Such as the 16 bytes of a UUID argument. Websocket clients mask what they send.
+            then_down: Whether every other connection is reset with it, and new ones are refused,
+                until `refusing` is set to False.
 
         Returns:
             Set when it has happened.
         """
         self._lose = marker
+        self._then_down = then_down
         self._lost = asyncio.Event()
         return self._lost
 
@@ -334,6 +338,9 @@ class FaultProxy:
             line.losing = True
         elif faults is self.to_client and line.losing:
             line.cut()
+            if self._then_down:
+                self.refusing = True
+                self.cut()
             self._lost.set()
             return False
         return True

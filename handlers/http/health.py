@@ -9,13 +9,11 @@ from litestar.datastructures import State
 
 import migrations
 from handlers.http.backend import Backend, backend_of
+from handlers.readiness import ALIVE
 from schema.refused import Refused
-from schema.repo import Statement
 
 PATIENCE: Final = 3.0
 """Seconds until a check that has not answered counts as failed."""
-
-_ALIVE: Final = Statement("readyz.alive", "SELECT 1")
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -69,11 +67,13 @@ def _drain(backend: Backend) -> Check:
 async def _database(backend: Backend) -> Check:
     try:
         async with asyncio.timeout(PATIENCE):
-            answer = await backend.gateway.repo.fetchrow(_ALIVE)
+            answer = await backend.gateway.repo.fetchrow(ALIVE)
     except TimeoutError:
         return Check(ok=False, detail="the database did not answer in time")
     if isinstance(answer, Refused):
         return Check(ok=False, detail=f"the database is {answer.kind}")
+    if answer is None or not answer["writable"]:
+        return Check(ok=False, detail="the database takes no writes")
     return Check(ok=True)
 
 

@@ -17,6 +17,7 @@ from handlers.gateway import Gateway
 from handlers.http.backend import backend_of
 from handlers.http.errors import Problem, error_response, unavailable
 from handlers.http.webhook_request import NotJsonError, describe_request, json_body
+from handlers.run_context import insist
 from handlers.webhook_replies import DrainingError, Outcome, ResponseConfig
 from schema import views, webhook_triggers, work_orders
 from schema.outcomes import is_final
@@ -36,6 +37,13 @@ class Accepted(msgspec.Struct, frozen=True):
     work_order_id: UUID
     run_id: UUID
 
+
+class _Ids(msgspec.Struct, frozen=True):
+    work_order_id: UUID
+    run_id: UUID
+
+
+_THERE_ALREADY: Final = frozenset({"work_orders_pkey", "runs_pkey"})
 
 Answer = Response[Accepted] | Response[Problem] | Response[bytes]
 
@@ -97,9 +105,22 @@ def _describe(request: Request[Any, Any, Any]) -> str:
     return describe_request(request.method, request.url.path, query, request.headers)
 
 
-async def _create(gateway: Gateway, new: NewWorkOrder) -> Created | Refused:
-    created = await work_orders.create(gateway.repo, new)
-    if isinstance(created, Created):
+async def _create(gateway: Gateway, new: NewWorkOrder) -> Created | _Ids | Refused:
+    uncertain = False
+
+    def retrying(refused: Refused) -> None:
+        nonlocal uncertain
+        uncertain |= refused.outcome_unknown
+
+    created = await insist(
+        lambda: work_orders.create(gateway.repo, new),
+        gateway.settings.database_patience,
+        retrying,
+    )
+    if uncertain and isinstance(created, Refused) and created.constraint in _THERE_ALREADY:
+        # A try whose answer was lost was committed: its ids are those that were asked for.
+        created = _Ids(new.work_order_id, new.run_id)
+    if not isinstance(created, Refused):
         gateway.queue_changed()  # dashboards are told by the notice that the statement sent
     return created
 
@@ -142,7 +163,7 @@ async def _stored_outcome(gateway: Gateway, run_id: UUID) -> tuple[Outcome, Any]
     )
 
 
-def _accepted(created: Created | Refused) -> Answer:
+def _accepted(created: Created | _Ids | Refused) -> Answer:
     if isinstance(created, Refused):
         return _refusal(created)
     return Response(Accepted(created.work_order_id, created.run_id), status_code=200)

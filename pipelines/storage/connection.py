@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 from asyncpg import exceptions as pg
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 Record: TypeAlias = asyncpg.Record
@@ -43,6 +44,7 @@ _PASSING: Final = (
     pg.AdminShutdownError,
     pg.CrashShutdownError,
     pg.CannotConnectNowError,
+    pg.ReadOnlySQLTransactionError,
     pg.TooManyConnectionsError,
     pg.DeadlockDetectedError,
     pg.SerializationError,
@@ -81,6 +83,7 @@ async def open_pool(
         max_size=concurrency + 3,
         max_inactive_connection_lifetime=60.0,
         server_settings=settings,
+        target_session_attrs=SessionAttribute.read_write,
     )
 
 
