@@ -25,6 +25,8 @@ export function ModuleCard({ module, year, units, needed, onFinished, onUpload }
   useEffect(() => {
     if (pipelineId && finished) onFinished();
   }, [pipelineId, finished]);
+  // None is not the same as not yet known.
+  const known = pipelineState.isLoaded(module.id, year) && (!pipelineId || stream?.pipeline);
   const title = moduleTitle(module.name);
   const shown = units.map((unit) => unit.modules[module.id]).filter(Boolean);
   const total = shown.reduce((sum, stats) => sum + amount(stats, 'total'), 0);
@@ -37,9 +39,11 @@ export function ModuleCard({ module, year, units, needed, onFinished, onUpload }
         ? html`<${DiagnosticBadge} key=${badge.key} label=${badge.label} tone=${badge.tone}
             icon=${badge.icon} pipelineId=${/** @type {string} */ (pipelineId)} stream=${stream} />`
         : html`<${Badge} key=${badge.key} tone=${badge.tone} icon=${badge.icon}>${badge.label}<//>`))}
-      ${badges.length === 0 && html`<${Badge} tone="good" icon="check">Up to date<//>`}
+      ${badges.length === 0 && (known
+        ? html`<${Badge} tone="good" icon="check">Up to date<//>`
+        : html`<${Badge} tone="neutral" icon="dot">Checking…<//>`)}
     </div>
-    <p class="visually-hidden" aria-live="polite">${sentence(title, state)}</p>
+    <p class="visually-hidden" aria-live="polite">${known && sentence(title, state)}</p>
     <p class="module-total">${state.hasData ? weight(total) : '–'} <span>CO₂e</span></p>
     <p class="note">
       ${entries === 1 ? '1 entry' : `${entries} entries`}

@@ -58,7 +58,7 @@ function TotalsTable({ rows, sum, modules }) {
       </tr></thead>
       <tbody>
         ${shown.map((/** @type {any} */ row) => html`<tr key=${row.unit}>
-          <th scope="row" class="unit">${row.unit}${row.name && html`<span class="note">${row.name}</span>`}</th>${numbers(row)}
+          <th scope="row" class="unit">${row.unit}${row.name && html` <span class="note">${row.name}</span>`}</th>${numbers(row)}
         </tr>`)}
       </tbody>
       <tfoot><tr><th scope="row" class="unit">All units</th>${numbers(sum)}</tr></tfoot>

@@ -132,6 +132,14 @@ class Stage:
         assert answer.status_code == 202, answer.text
         return answer.json()["pipeline_id"]
 
+    async def recalculate(self, module: Any) -> str:
+        """Have the emissions of a module computed anew; returns the id of the pipeline."""
+        client = await self.http()
+        body = {"module": module, "year": YEAR, "recalculate": True}
+        answer = await client.post("/api/pipelines/dispatch", json=body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["pipeline_id"]
+
     async def sql(self, sql: str, *args: Any) -> list[Any]:
         """Run a statement of the test."""
         async with self.app.gateway.engine.pool.acquire() as connection:

@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+)
 
 from tests.dashboard.stage import Stage
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PATIENCE = 15_000
 """Milliseconds until something that should show counts as missing."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 class Visitor:
@@ -34,6 +43,15 @@ class Visitor:
         self._contexts: list[BrowserContext] = []
         self._expected: list[re.Pattern[str]] = []
 
+    @property
+    def url(self) -> str:
+        """Of the server."""
+        return self._stage.url
+
+    def token(self, role: Any = "viewer", tenants: Any = ("*",)) -> str:
+        """A token of the stage."""
+        return self._stage.token(role, tenants)
+
     async def open(
         self,
         path: str = "/",
@@ -41,6 +59,7 @@ class Visitor:
         role: Any = "viewer",
         tenants: Any = ("*",),
         token: str | None = None,
+        live: bool = True,
         **options: Any,
     ) -> Page:
         """Open a view, signed in by a token in the fragment, and wait until it is live.
@@ -50,11 +69,14 @@ class Visitor:
             role: Of the user.
             tenants: Of the user.
             token: Instead of one that is made.
+            live: Whether to wait until the page says that it is.
             options: Of the context: ``color_scheme``, ``viewport``, …
         """
         given = self._stage.token(role, tenants) if token is None else token
         page = await self.page(**options)
         await page.goto(f"{self._stage.url}{path}#token={given}")
+        if live:
+            await is_live(page)
         return page
 
     async def page(self, **options: Any) -> Page:
@@ -96,6 +118,11 @@ class Visitor:
 
     def _is_expected(self, text: str) -> bool:
         return any(pattern.search(text) for pattern in self._expected)
+
+
+async def is_live(page: Page) -> None:
+    """Wait until the page says that what it shows is what is."""
+    await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
 
 
 async def violations(page: Page) -> list[str]:
