@@ -151,17 +151,6 @@ class Position(msgspec.Struct, frozen=True):
         return Position(target, tuple(beyond))
 
 
-def cursor_after(prefix: str, target: Snapshot, seq: int) -> str:
-    """Return the cursor of :meth:`Position.reached`, of a position that has no stage.
-
-    Args:
-        prefix: Cursor of the position without its stage.
-        target: See there.
-        seq: See there.
-    """
-    return f"{prefix}-s{_pack(target)}-{seq:x}"
-
-
 def _pack(snapshot: Snapshot) -> str:
     # Running transactions are close to each other and to the end: distances are short.
     numbers = [snapshot.xmax]

@@ -124,6 +124,8 @@ class ProjectReader:
         except BadCursorError:
             return BAD_CURSOR
         if self.position == self._watch.position:
+            # Nothing was told since; another process may have news all the same.
+            self._feed.ask(self._watch.project_id)
             return self._complete()
         page = await self._read(self.position)
         if isinstance(page, Refused):

@@ -50,6 +50,7 @@ class Relay:
         projects: The feeds to tell.
 
     Attributes:
+        name: Of this process among all.
         sent: Notifications sent.
     """
 
@@ -58,16 +59,21 @@ class Relay:
         self._repo = repo
         self._runs = runs
         self._projects = projects
-        self._name = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self.name = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._changed: dict[str, int] = {}
         self._touched: set[str] = set()
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = Tasks()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody watches in another process."""
+        return self._until > 0 and asyncio.get_running_loop().time() < self._until
+
     def changed(self, event: Event) -> None:
         """This process has committed a change."""
-        if self._until and asyncio.get_running_loop().time() < self._until:
+        if self.wanted:
             self._changed[str(event.run_id)] = event.version
             if event.name in PROJECT_EVENTS:
                 self._touched.add(str(event.project_id))
@@ -76,17 +82,17 @@ class Relay:
 
     async def watching(self) -> None:
         """Say that somebody watches here; true for some seconds."""
-        await self._send({"watching": self._name})
+        await self._send({"watching": self.name})
 
     def received(self, notice: dict[str, Any]) -> bool:
         """Act on a notification; whether it was for us."""
         if "watching" in notice:
-            if notice["watching"] != self._name:
+            if notice["watching"] != self.name:
                 self._until = asyncio.get_running_loop().time() + REMEMBERED
             return True
         if "told_by" not in notice:
             return False
-        if notice["told_by"] != self._name:
+        if notice["told_by"] != self.name:
             self._heard(notice)
         return True
 
@@ -125,7 +131,7 @@ class Relay:
             some, runs = runs[:BATCH], runs[BATCH:]
             room = BATCH - len(some)
             there, projects = projects[:room], projects[room:]
-            await self._send({"told_by": self._name, "runs": dict(some), "projects": there})
+            await self._send({"told_by": self.name, "runs": dict(some), "projects": there})
 
     async def _send(self, notice: dict[str, Any]) -> None:
         self.sent += 1
