@@ -10,28 +10,57 @@ from schema.refused import Refused
 from schema.repo import Runner, Statement
 from schema.tables import declared
 
+# By the database's time of the change, whatever a worker says of its time: a run may be told of long
+# after its end. Every day on which the run ever was over is named, so that a run which was lost on
+# one day and turns out to have ended on another is taken from the first and counted at the second.
 SCOPES: Final = Statement(
     "run_statistics.scopes",
-    """SELECT DISTINCT workflow_id, (finished_at AT TIME ZONE 'UTC')::date AS day
-FROM runs WHERE finished_at > $1 ORDER BY day, workflow_id""",
+    """
+WITH moved AS (
+  SELECT DISTINCT run_id FROM run_events WHERE inserted_at > $1 AND event = 'run:updated'
+    AND payload -> 'run' ->> 'finished_at' IS NOT NULL
 )
+SELECT DISTINCT r.workflow_id,
+  ((e.payload -> 'run' ->> 'finished_at')::timestamptz AT TIME ZONE 'UTC')::date AS day
+FROM moved m JOIN runs r ON r.id = m.run_id JOIN run_events e ON e.run_id = m.run_id
+WHERE e.event = 'run:updated' AND e.payload -> 'run' ->> 'finished_at' IS NOT NULL
+ORDER BY day, workflow_id""",
+)
+
+MOST_ERROR_TYPES: Final = 50
+"""Of one workflow and day; the most frequent ones are kept."""
 
 COMPUTE: Final = Statement(
     "run_statistics.compute",
-    """
-WITH counted AS (
-  SELECT state, count(*)::int AS runs,
-    coalesce(sum(extract(epoch FROM finished_at - coalesce(started_at, claimed_at, finished_at))),
-      0)::float8 AS seconds
+    f"""
+WITH ended AS MATERIALIZED (
+  SELECT state, error_type, coalesce(extract(epoch FROM
+      finished_at - coalesce(started_at, claimed_at))::float8, 0) AS seconds,
+    coalesce(started_at, claimed_at) IS NOT NULL AS ran
   FROM runs WHERE workflow_id = $1 AND finished_at >= $2::date::timestamp AT TIME ZONE 'UTC'
     AND finished_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
-  GROUP BY state
+), counted AS (
+  SELECT count(*)::int AS total, coalesce(sum(seconds), 0) AS seconds,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE ran) AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE ran) AS p95
+  FROM ended
+), states AS (
+  SELECT jsonb_object_agg(state, runs) AS of FROM (
+    SELECT state, count(*) AS runs FROM ended GROUP BY state) s
+), errors AS (
+  SELECT jsonb_object_agg(type, runs) AS of FROM (
+    SELECT coalesce(error_type, state) AS type, count(*) AS runs FROM ended
+    WHERE state <> 'success' GROUP BY 1 ORDER BY runs DESC, type LIMIT {MOST_ERROR_TYPES}) t
 )
-INSERT INTO run_statistics (workflow_id, day, total, states, seconds, computed_at)
-SELECT $1, $2::date, coalesce(sum(runs), 0), coalesce(jsonb_object_agg(state, runs), '{}'),
-  coalesce(sum(seconds), 0), clock_timestamp() FROM counted
+INSERT INTO run_statistics (workflow_id, day, total, states, seconds, computed_at, p50_seconds,
+  p95_seconds, error_types)
+SELECT $1, $2::date, c.total, coalesce(s.of, '{{}}'), c.seconds, clock_timestamp(), c.p50, c.p95,
+  coalesce(e.of, '{{}}')
+FROM counted c, states s, errors e
 ON CONFLICT (workflow_id, day) DO UPDATE SET total = excluded.total, states = excluded.states,
-  seconds = excluded.seconds, computed_at = excluded.computed_at
+  seconds = excluded.seconds, computed_at = excluded.computed_at,
+  p50_seconds = excluded.p50_seconds, p95_seconds = excluded.p95_seconds,
+  error_types = excluded.error_types
 RETURNING total""",
     declared("run_statistics"),
 )
@@ -62,7 +91,10 @@ class DayStatistics(msgspec.Struct, frozen=True):
 
 
 async def scopes_since(repo: Runner, since: datetime) -> list[tuple[UUID, date]] | Refused:
-    """Return the workflows and days that have runs which finished after ``since``."""
+    """Return the workflows and days of which runs were told to be over after ``since``.
+
+    Among them are the days that such runs were told to have ended on before.
+    """
     rows = await repo.fetch(SCOPES, since)
     return rows if isinstance(rows, Refused) else [(row["workflow_id"], row["day"]) for row in rows]
 

@@ -7,7 +7,7 @@ Nothing of what went wrong inside is told.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -191,7 +191,7 @@ def on_http_exception(_request: Request[Any, Any, Any], error: HTTPException) ->
             retry_after=error.retry_after,
         )
     elif isinstance(error, ValidationException):
-        response = _invalid(error, error.status_code)
+        response = _invalid(error, error.status_code, {})
     else:
         response = error_response(error.status_code, str(error.detail))
     response.headers.update(error.headers or {})
@@ -204,16 +204,30 @@ def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[
     return error_response(500, "The request failed; the server's log says why.")
 
 
-def on_invalid(_request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+def on_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
     """Answer 422 for parameters of the API that the framework could not read."""
-    return _invalid(error, 422)
+    return _invalid(error, 422, parameter_names(request.route_handler))
 
 
-def _invalid(error: ValidationException, status: int) -> Response[Problem]:
+def parameter_names(handler: Any) -> dict[str, str]:
+    """Return how the parameters of an endpoint are called in a query, by their names in Python."""
+    return {
+        name: getattr(field.kwarg_definition, "name", None) or name
+        for name, field in handler.parsed_fn_signature.parameters.items()
+    }
+
+
+def _invalid(
+    error: ValidationException, status: int, names: Mapping[str, str]
+) -> Response[Problem]:
     """Name the parameters that could not be read."""
     extra = cast("list[dict[str, str]]", error.extra if isinstance(error.extra, list) else [])
     errors = [
-        FieldError(each.get("key", ""), each.get("message", "is invalid"), "invalid_type")
+        FieldError(
+            names.get(each.get("key", ""), each.get("key", "")),
+            each.get("message", "is invalid"),
+            "invalid_type",
+        )
         for each in extra
     ]
     detail = "; ".join(f"{each.field}: {each.detail}" for each in errors) or str(error.detail)

@@ -10,8 +10,10 @@ from handlers.jobs.statistics import FIRST, JOB_TYPE
 from pipelines import Connection
 
 _BEHIND: Final = """WITH moved AS (
-  SELECT workflow_id, (finished_at AT TIME ZONE 'UTC')::date AS day, max(finished_at) AS last
-  FROM runs WHERE finished_at > clock_timestamp() - $1::interval GROUP BY 1, 2
+  SELECT workflow_id, (finished_at AT TIME ZONE 'UTC')::date AS day,
+    max(greatest(finished_at, recovered_at)) AS last
+  FROM runs WHERE finished_at > clock_timestamp() - $1::interval
+    OR recovered_at > clock_timestamp() - $1::interval GROUP BY 1, 2
 )
 SELECT moved.workflow_id, moved.day, job.id, job.state, job.result,
   extract(epoch FROM clock_timestamp() - counted.computed_at)::float8 / 60 AS age,

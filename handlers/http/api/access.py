@@ -4,6 +4,7 @@ A token names projects; everything is looked up among them, in SQL. What belongs
 is not there: 404. A token that may see but not act is answered 403.
 """
 
+from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -101,6 +102,24 @@ def comma_list(name: str, text: str | None, allowed: tuple[str, ...]) -> tuple[s
         if value not in allowed:
             raise field_problem(name, f"{value!r} is none of {', '.join(allowed)}")
     return values
+
+
+def moment(name: str, text: str | None) -> datetime | None:
+    """Return a time of the query.
+
+    Raises:
+        ProblemError: It is none, or does not say its time zone: 422.
+    """
+    if text is None:
+        return None
+    try:
+        # A plus sign that was not escaped arrives as a space.
+        found = datetime.fromisoformat(text.strip().replace(" 0", "+0").replace(" 1", "+1"))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise field_problem(name, "must be a time with its zone, as 2026-01-31T12:00:00Z")
+    return found
 
 
 async def body_of(request: Asked, kind: type[T]) -> T:

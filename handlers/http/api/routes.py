@@ -7,8 +7,19 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 
-from handlers.http.api import me, run_actions, run_bulk, run_logs, runs, workflows
-from handlers.http.errors import field_problem, on_invalid
+from handlers.http.api import (
+    dataclips,
+    me,
+    overview,
+    run_actions,
+    run_bulk,
+    run_logs,
+    runs,
+    statistics,
+    work_orders,
+    workflows,
+)
+from handlers.http.errors import field_problem, on_invalid, parameter_names
 
 
 def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], _h: BaseRouteHandler) -> None:
@@ -17,13 +28,9 @@ def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], _h: BaseRou
     Raises:
         ProblemError: 422.
     """
-    handler = connection.route_handler
-    known: set[str] = set()
-    for name, field in handler.parsed_fn_signature.parameters.items():
-        given = getattr(field.kwarg_definition, "name", None)
-        known.add(given or name)
+    known = {*parameter_names(connection.route_handler).values()} - {"request"}
     for name in connection.query_params:
-        if name not in known - {"request", "data"}:
+        if name not in known:
             raise field_problem(name, "is no parameter of this endpoint")
 
 
@@ -35,6 +42,8 @@ def api_router() -> Router:
         *(runs.list_runs, runs.show_run),
         *(run_actions.retry_run, run_actions.cancel_run, run_bulk.bulk),
         *(run_logs.list_logs, run_logs.download_logs),
+        *(work_orders.list_work_orders, dataclips.show_dataclip, statistics.show_statistics),
+        *(overview.show_overview, overview.list_workers),
     ]
     return Router(
         "/api",

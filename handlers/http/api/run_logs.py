@@ -112,10 +112,15 @@ async def _wanted(
 
 def _download(repo: Repo, run_id: UUID, wanted: LogFilter) -> Stream:
     headers = {"Content-Disposition": f'attachment; filename="run-{run_id}.ndjson"'}
-    return Stream(_lines(repo, run_id, wanted), media_type=NDJSON, headers=headers)
+    return Stream(json_lines(repo, run_id, wanted), media_type=NDJSON, headers=headers)
 
 
-async def _lines(repo: Repo, run_id: UUID, wanted: LogFilter) -> AsyncGenerator[bytes]:
+async def json_lines(repo: Repo, run_id: UUID, wanted: LogFilter) -> AsyncGenerator[bytes]:
+    """Yield all lines of a filter as JSON lines.
+
+    Raises:
+        DownloadBrokenError: The database went away.
+    """
     wanted = msgspec.structs.replace(wanted, before=None)
     while True:
         page = await run_logs.page(repo, run_id, wanted, limit=PER_READ, total=False)

@@ -1,11 +1,10 @@
 """The filter of a list of runs, from the query of a request or from its body."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from handlers.http.api.access import comma_list, scope
+from handlers.http.api.access import comma_list, moment, scope
 from handlers.http.errors import field_problem
 from handlers.run_tokens import User
 from schema.lifecycle import RUN_STATES
@@ -62,21 +61,3 @@ class RunQuery(
             until=moment("to", self.until),
             text=self.text or None,
         )
-
-
-def moment(name: str, text: str | None) -> datetime | None:
-    """Return a time of the query.
-
-    Raises:
-        ProblemError: It is none, or does not say its time zone: 422.
-    """
-    if text is None:
-        return None
-    try:
-        # A plus sign that was not escaped arrives as a space.
-        found = datetime.fromisoformat(text.strip().replace(" 0", "+0").replace(" 1", "+1"))
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise field_problem(name, "must be a time with its zone, as 2026-01-31T12:00:00Z")
-    return found

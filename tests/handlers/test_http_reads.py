@@ -1,0 +1,414 @@
+"""What the API shows: projects, workflows, work orders, runs, dataclips, workers, the overview."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from handlers.http.api import run_logs, shapes
+from schema.reading import run_list, work_order_list
+from schema.refused import Refused
+from schema.repo import Statement, connection
+from tests.handlers.bench import Run, stamp
+from tests.handlers.conftest import MakeBench
+from tests.handlers.http_bench import Web, problem
+from tests.schema.world import World, project, workflow
+
+
+@pytest.fixture
+async def web(make_bench: MakeBench) -> Web:
+    return Web(await make_bench(run_statistics_cron=""))
+
+
+@pytest.fixture
+async def reader(web: Web) -> AsyncIterator[httpx.AsyncClient]:
+    async with web.client("viewer") as client:
+        yield client
+
+
+async def get(reader: httpx.AsyncClient, path: str, kind: Any, **query: Any) -> Any:
+    """What is answered, which must be exactly what is declared."""
+    answer = await reader.get(path, params=query)
+    assert answer.status_code == 200, (path, answer.text)
+    msgspec.json.decode(answer.content, type=kind)
+    return answer.json()
+
+
+async def ended(web: Web, state: str = "success", at: int = 0, **values: Any) -> UUID:
+    owner = await web.bench.world.started(at=at)
+    await web.bench.world.complete(owner, state, **values)
+    return owner.run_id
+
+
+async def test_me_says_who_what_and_until_when(web: Web, reader: httpx.AsyncClient) -> None:
+    me = await get(reader, "/api/me", shapes.Me)
+    assert (me["subject"], me["role"], me["tenants"]) == ("ana", "viewer", None)
+    assert me["projects"] == [{"id": str(web.bench.world.project.id), "name": "shop"}]
+    assert me["expires_at"].endswith("+00:00")
+    async with web.client("admin", [uuid4()], tenants=["U-2", "U-1"]) as admin:
+        me = await get(admin, "/api/me", shapes.Me)
+    assert (me["role"], me["projects"], me["tenants"]) == ("admin", [], ["U-1", "U-2"])
+
+
+async def test_projects_say_what_goes_on_in_them(web: Web, reader: httpx.AsyncClient) -> None:
+    await web.bench.started()
+    await web.bench.enqueue()
+    (shown,) = (await get(reader, "/api/projects", shapes.ProjectList))["projects"]
+    assert shown["runs"] == {"available": 1, "claimed": 0, "started": 1}
+    assert (shown["name"], shown["retention_policy"]) == ("shop", "retain_all")
+
+
+async def test_workflows_have_their_runs_by_state_their_graph_and_their_snapshots(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    await ended(web, "failed")
+    last = await web.bench.enqueue()
+    (shown,) = (await get(reader, "/api/workflows", shapes.WorkflowList))["workflows"]
+    assert shown["runs"] == {"failed": 1, "available": 1}
+    run = await get(reader, f"/api/runs/{last.run_id}", shapes.RunDetail)
+    assert shown["last_run_at"] == run["run"]["inserted_at"]
+    one = await get(reader, f"/api/workflows/{shown['id']}", shapes.WorkflowDetail)
+    assert one["workflow"] == shown
+    assert [job["name"] for job in one["graph"]["jobs"]] == ["First", "Second"]
+    start, then = sorted(one["graph"]["edges"], key=lambda edge: edge["condition_type"])
+    first, second = (job["id"] for job in one["graph"]["jobs"])
+    (trigger,) = one["graph"]["triggers"]
+    assert (trigger["type"], trigger["enabled"]) == ("webhook", True)
+    assert (start["source_trigger_id"], start["target_job_id"]) == (trigger["id"], first)
+    assert (then["source_job_id"], then["target_job_id"]) == (first, second)
+    assert (start["condition_type"], then["condition_type"]) == ("always", "on_job_success")
+    assert [each["lock_version"] for each in one["snapshots"]] == [1]
+    assert "body" not in str(one["graph"])
+
+
+async def test_a_run_shows_the_graph_that_it_executes_not_the_newest(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    run = await web.bench.enqueue()
+    changed = workflow()
+    changed.jobs[0].name = "Renamed"
+    changed.edges[1].condition_type = "js_expression"
+    changed.edges[1].condition_expression = "state.data.ok"
+    await World.create(web.bench.app.repo, project(workflows=[changed]))
+    shown = await get(reader, f"/api/runs/{run.run_id}", shapes.RunDetail)
+    flow = await get(reader, f"/api/workflows/{run.workflow_id}", shapes.WorkflowDetail)
+    assert [job["name"] for job in shown["graph"]["jobs"]] == ["First", "Second"]
+    assert [job["name"] for job in flow["graph"]["jobs"]] == ["Renamed", "Second"]
+    assert [each["lock_version"] for each in flow["snapshots"]] == [2, 1]
+    edge = next(each for each in flow["graph"]["edges"] if each["source_job_id"])
+    assert (edge["condition_type"], edge["condition"]) == ("js_expression", "state.data.ok")
+
+
+async def worked(web: Web) -> tuple[Run, str]:
+    """A run with a step, and the step."""
+    run = await web.bench.started()
+    step = str(uuid4())
+    await run.call("step:start", {"step_id": step, "job_id": str(web.bench.world.job)})
+    return run, step
+
+
+async def test_a_run_is_shown_with_steps_history_and_who_holds_it(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    run, step = await worked(web)
+    shown = await get(reader, f"/api/runs/{run.id}", shapes.RunDetail)
+    assert (shown["run"]["state"], shown["run"]["workflow_name"]) == ("started", "Workflow orders")
+    assert [(each["id"], each["job_name"]) for each in shown["steps"]] == [(step, "First")]
+    assert [each["summary"] for each in shown["history"]] == [
+        "created",
+        "claimed",
+        "started",
+        "First started",
+    ]
+    assert shown["cursor"] == shown["history"][-1]["version"]
+    assert (shown["lease"]["epoch"], shown["lease"]["joined"]) == (1, True)
+    assert shown["work_order"]["state"] == "running"
+    assert "lease" not in shown["run"]
+    await run.call("step:complete", {"step_id": step, "reason": "fail", "error_type": "Oops"})
+    await run.call("run:complete", {"reason": "fail", "error_type": "Oops"})
+    shown = await get(reader, f"/api/runs/{run.id}", shapes.RunDetail)
+    assert shown["lease"] is None
+    assert [each["summary"] for each in shown["history"]][4:] == [
+        "First: fail (Oops)",
+        "failed: Oops",
+    ]
+    assert shown["gaps"] == []
+
+
+async def test_what_never_came_is_shown_as_missing_and_nothing_is_guessed(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    run = await web.bench.run()
+    await run.call("run:complete", {"reason": "success", "timestamp": stamp()})
+    shown = await get(reader, f"/api/runs/{run.id}", shapes.RunDetail)
+    assert [each["event"] for each in shown["gaps"]] == ["run:start"]
+    assert shown["run"]["started_at"] is None
+
+
+async def test_log_lines_come_by_page_filter_and_direction(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    run, step = await worked(web)
+    for at in range(10):
+        line = {"message": [f"Line {at} 100%"], "timestamp": stamp(at)}
+        line["level"] = "error" if at % 3 == 0 else "info"
+        await run.call("run:log", {**line, **({"step_id": step} if at > 7 else {})})
+    path = f"/api/runs/{run.id}/logs"
+
+    async def messages(**query: Any) -> tuple[list[str], Any, Any]:
+        page = await get(reader, path, shapes.LogPage, **query)
+        found = [line["message"].split()[1] for line in page["lines"]]
+        return found, page["next"], page["total"]
+
+    first, place, total = await messages(limit=4)
+    assert (first, total) == (["0", "1", "2", "3"], 10)
+    second, place, total = await messages(limit=4, after=place)
+    assert (second, total) == (["4", "5", "6", "7"], None)
+    assert (await messages(limit=4, after=place))[:2] == (["8", "9"], None)
+    last, place, _ = await messages(limit=3, before=2**60)
+    assert last == ["7", "8", "9"]
+    assert (await messages(limit=100, before=place))[:2] == (list("0123456"), None)
+    assert await messages(level="error") == (["0", "3", "6", "9"], None, 4)
+    assert await messages(step=step) == (["8", "9"], None, 2)
+    assert (await messages(q="LINE 7"))[0] == ["7"]
+    assert (await messages(q="100%"))[2] == 10
+    assert (await messages(q="1_0"))[0] == []
+    assert await messages(level="error", step=step, q="line") == (["9"], None, 1)
+
+
+async def test_all_log_lines_can_be_downloaded_as_json_lines(
+    web: Web, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_logs, "PER_READ", 2)
+    run, _ = await worked(web)
+    for at in range(5):
+        await run.call("run:log", {"message": [f"{at}"], "level": "warn", "timestamp": stamp(at)})
+    path = f"/api/runs/{run.id}/logs"
+    by_name = await reader.get(f"{path}.ndjson")
+    by_type = await reader.get(path, headers={"Accept": "application/x-ndjson"})
+    none = await reader.get(f"{path}.ndjson", params={"level": "error"})
+    assert by_name.text == by_type.text
+    assert by_name.headers["content-type"] == "application/x-ndjson"
+    assert f"run-{run.id}.ndjson" in by_name.headers["content-disposition"]
+    lines = [msgspec.json.decode(line, type=shapes.LogLine) for line in by_name.text.splitlines()]
+    assert [line.message for line in lines] == ["0", "1", "2", "3", "4"]
+    assert (none.status_code, none.text) == (200, "")
+
+
+async def test_a_download_that_breaks_does_not_look_complete(
+    web: Web, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = await worked(web)
+    await run.call("run:log", {"message": ["one"], "timestamp": stamp()})
+
+    async def away(*_args: Any, **_more: Any) -> Refused:
+        return Refused(kind="unavailable", retryable=True)
+
+    monkeypatch.setattr(run_logs.run_logs, "page", away)
+    with pytest.raises(run_logs.DownloadBrokenError):
+        await anext(run_logs.json_lines(web.bench.app.repo, run.id, run_logs.LogFilter()))
+
+
+async def test_a_dataclip_is_shown_and_a_wiped_one_says_so(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    created = await web.bench.enqueue()
+    path = f"/api/dataclips/{created.dataclip_id}"
+    shown = await get(reader, path, shapes.Dataclip)
+    assert (shown["wiped"], shown["body"]) == (False, {"order": 1})
+    assert shown["request"] == {"method": "POST"}
+    await web.bench.world.wipe()
+    shown = await get(reader, path, shapes.Dataclip)
+    assert (shown["wiped"], shown["body"], shown["request"]) == (True, None, None)
+    assert shown["wiped_at"]
+
+
+async def test_work_orders_come_with_their_attempts_and_filters(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    await ended(web)
+    failed = await ended(web, "failed")
+    async with web.client() as operator:
+        await operator.post(f"/api/runs/{failed}/retry")
+    page = await get(reader, "/api/work-orders", shapes.WorkOrderList)
+    assert [each["state"] for each in page["work_orders"]] == ["pending", "success"]
+    attempts = [run["state"] for run in page["work_orders"][0]["runs"]]
+    assert attempts == ["failed", "available"]
+    flow = page["work_orders"][0]["workflow_id"]
+    for query, expected in (
+        ({"state": "pending"}, 1),
+        ({"state": "success,pending"}, 2),
+        ({"state": "lost"}, 0),
+        ({"workflow": flow}, 2),
+        ({"workflow": flow, "state": "success"}, 1),
+        ({"workflow": str(uuid4())}, 0),
+        ({"to": "2020-01-01T00:00:00Z"}, 0),
+        ({"from": "2020-01-01T00:00:00Z", "project": str(web.bench.world.project.id)}, 2),
+    ):
+        found = await get(reader, "/api/work-orders", shapes.WorkOrderList, **query)
+        assert len(found["work_orders"]) == expected, query
+
+
+async def test_pages_of_work_orders_join_up_also_where_few_have_the_state(
+    web: Web, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_order_list, "MOST_LOOKED_AT", 3)
+    work_order_list.page_statement.cache_clear()
+    made = [await web.bench.enqueue() for _ in range(7)]
+    async with web.client() as operator:
+        for each in (made[0], made[6]):
+            await operator.post(f"/api/runs/{each.run_id}/cancel")
+    for query, expected in (({}, made[::-1]), ({"state": "cancelled"}, [made[6], made[0]])):
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            more = {} if cursor is None else {"cursor": cursor}
+            page = await get(
+                reader, "/api/work-orders", shapes.WorkOrderList, limit=2, **query, **more
+            )
+            seen += [each["id"] for each in page["work_orders"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert seen == [str(each.work_order_id) for each in expected], query
+    work_order_list.page_statement.cache_clear()
+
+
+async def test_the_overview_counts_what_is_and_what_was_in_the_last_hour(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    await ended(web)
+    failed = await ended(web, "crashed", error_type="Oops")
+    old = await ended(web, "failed")
+    await web.bench.world.rows(
+        "UPDATE runs SET finished_at = now() - interval '2 hours' WHERE id = $1 RETURNING id", old
+    )
+    stuck = await web.bench.started()
+    await web.bench.world.rows(
+        "UPDATE runs SET claimed_at = now() - interval '5 minutes 30 s' WHERE id = $1 RETURNING id",
+        stuck.id,
+    )
+    await web.bench.enqueue()
+    shown = await get(reader, "/api/overview", shapes.Overview)
+    counted = {state: n for state, n in shown["runs"].items() if n}
+    assert counted == {"available": 1, "started": 1, "success": 1, "crashed": 1}
+    assert shown["queue"]["depth"] == 1
+    assert 0 <= shown["queue"]["oldest_age_s"] < 3600
+    assert len(shown["last_hour"]) == 60
+    assert sum(minute["finished"] for minute in shown["last_hour"]) == 2
+    assert sum(minute["failed"] for minute in shown["last_hour"]) == 1
+    found = [(item["kind"], item["run_id"]) for item in shown["attention"]]
+    assert found == [("stuck", str(stuck.id)), ("failed", str(failed))]
+    assert shown["attention"][1]["message"] == "Workflow orders failed: Oops"
+
+
+async def test_statistics_that_are_behind_need_attention(make_bench: MakeBench) -> None:
+    web = Web(await make_bench())
+    await ended(web)
+    await web.bench.world.rows(
+        "UPDATE runs SET finished_at = now() - interval '20 minutes' RETURNING id"
+    )
+    async with web.client("viewer") as reader:
+        shown = await get(reader, "/api/overview", shapes.Overview)
+    assert [item["kind"] for item in shown["attention"]] == ["stale"]
+
+
+async def test_somebody_elses_is_not_there(web: Web) -> None:
+    run, _ = await worked(web)
+    created = await web.bench.enqueue()
+    other = await World.create(web.bench.app.repo, project("other", workflows=[workflow("x")]))
+    paths = (
+        f"/api/runs/{run.id}",
+        f"/api/runs/{run.id}/logs",
+        f"/api/runs/{run.id}/logs.ndjson",
+        f"/api/dataclips/{created.dataclip_id}",
+        f"/api/workflows/{created.workflow_id}",
+        *(
+            f"/api/{name}?project={web.bench.world.project.id}"
+            for name in ("runs", "work-orders", "workflows", "workers", "overview", "stats")
+        ),
+    )
+    async with web.client("admin", [other.project.id]) as stranger:
+        for path in paths:
+            assert problem(await stranger.get(path)) == (404, "not_found"), path
+        for name in ("runs", "work-orders"):
+            query = {"workflow": str(created.workflow_id)}
+            listed = (await stranger.get(f"/api/{name}", params=query)).json()
+            assert listed[name.replace("-", "_")] == [], name
+        assert (await stranger.get("/api/runs")).json()["counts"]["started"] == 0
+        assert (await stranger.get("/api/runs?q=run")).json()["runs"] == []
+        workers = (await stranger.get("/api/workers")).json()["workers"]
+        assert str(run.id) not in str(workers)
+        shown = (await stranger.get("/api/overview")).json()
+        assert (shown["queue"]["depth"], shown["attention"]) == (0, [])
+        flows = (await stranger.get("/api/workflows")).json()["workflows"]
+        assert [flow["key"] for flow in flows] == ["x"]
+
+
+READS = (
+    "me", "projects", "overview", "workers", "workflows", "work-orders", "runs", "stats",
+    f"runs/{uuid4()}", f"runs/{uuid4()}/logs", f"workflows/{uuid4()}", f"dataclips/{uuid4()}",
+)  # fmt: skip
+
+
+async def test_without_a_token_nothing_is_shown_and_with_any_role_everything(web: Web) -> None:
+    async with web.nobody() as nobody:
+        for path in READS:
+            answer = await nobody.get(f"/api/{path}")
+            assert problem(answer) == (401, "unauthorized"), path
+            assert answer.headers["www-authenticate"] == "Bearer"
+    for role in ("viewer", "operator", "admin"):
+        async with web.client(role) as client:
+            for path in READS:
+                answer = await client.get(f"/api/{path}")
+                assert answer.status_code == (404 if "/" in path else 200), path
+
+
+async def test_what_cannot_be_read_names_the_parameter(web: Web, reader: httpx.AsyncClient) -> None:
+    run = await web.bench.enqueue()
+    logs = f"runs/{run.run_id}/logs"
+    for path, field in (
+        ("runs?limit=0", "limit"), ("runs?limit=501", "limit"), ("runs?limit=x", "limit"),
+        ("runs?project=x", "project"), ("runs?workflow=1", "workflow"), ("runs?state=no", "state"),
+        ("runs?from=yesterday", "from"), ("runs?to=2026-01-01T00:00:00", "to"),
+        ("runs?cursor=x", "cursor"), ("runs?cursor=2026-01-01T00:00:00~x", "cursor"),
+        ("runs?q=" + "x" * 201, "q"), ("runs?sate=failed", "sate"), ("me?x=1", "x"),
+        ("work-orders?state=available", "state"), ("work-orders?cursor=1", "cursor"),
+        (f"{logs}?after=-1", "after"), (f"{logs}?after=9223372036854775808", "after"),
+        (f"{logs}?level=loud", "level"), (f"{logs}?step=1", "step"),
+        (f"{logs}?limit=5001", "limit"), (f"{logs}?after=1&before=2", "before"), ("stats?from=1", "from"),
+        ("stats?from=2026-02-01&to=2026-01-01", "from"), ("workflows?project=", "project"),
+    ):  # fmt: skip
+        answer = await reader.get(f"/api/{path}")
+        assert answer.status_code == 422, (path, answer.text)
+        assert [each["field"] for each in answer.json()["errors"]] == [field], path
+    for path in ("runs/x", "runs/1/logs", "dataclips/x", "nothing"):
+        assert problem(await reader.get(f"/api/{path}")) == (404, "not_found"), path
+    assert problem(await reader.post("/api/runs")) == (405, "method_not_allowed")
+
+
+async def test_while_the_database_is_away_everything_is_503_with_retry_after(
+    web: Web, reader: httpx.AsyncClient
+) -> None:
+    await web.bench.app.repo.close()
+    for path in READS:
+        answer = await reader.get(f"/api/{path}")
+        assert problem(answer) == (503, "unavailable"), path
+        assert answer.headers["retry-after"] == "2"
+        assert answer.json()["retry_after"] == 2
+
+
+async def test_a_search_that_takes_too_long_asks_to_be_narrowed(
+    web: Web, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    await web.bench.enqueue()
+    limited = Statement("test", "SET LOCAL statement_timeout = '200ms'")
+    monkeypatch.setattr(run_list, "_LIMIT_TIME", limited)
+    async with connection(database_url) as other, other.transaction():
+        await other.execute("LOCK TABLE log_lines IN ACCESS EXCLUSIVE MODE")
+        answer = await reader.get("/api/runs", params={"q": "x"})
+    assert problem(answer) == (503, "busy")
+    assert "narrow" in answer.json()["detail"]
