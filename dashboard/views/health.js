@@ -91,7 +91,7 @@ function Queue({ queue }) {
 
 /** @param {{rows: [string, string][]}} props */
 function Facts({ rows }) {
-  return html`<dl class="facts">
+  return html`<dl class="fact-rows">
     ${rows.map(([name, value]) => html`<div key=${name}><dt>${name.replaceAll('_', ' ')}</dt><dd><code>${value}</code></dd></div>`)}
   </dl>`;
 }

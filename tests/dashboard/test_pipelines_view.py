@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -17,7 +18,7 @@ from tests.handlers.pipelines_bench import Bench
 pytestmark = IN_BROWSER
 
 PATH = f"/pipelines?year={YEAR}"
-ENERGY = {"target": "data", "module": 3}
+ENERGY: dict[str, Any] = {"target": "data", "module": 3}
 BAD = b"unit_institutional_id,name\nU-100,Natural gas\n"
 BAD_COLOUR = "getComputedStyle(document.documentElement).getPropertyValue('--bad').trim().slice(1)"
 FAILED = "Last recalculation failed"
