@@ -130,8 +130,19 @@ class Service:
             self.crashes = 0  # it was up long enough for this to be news
         self._ready_since = math.inf
         self.crashes += 1
-        if self.crashes == 1:
+        if self.crashes != 1:
+            return
+        if self.passing(error):
+            log.warning(
+                "service_waits", service=self.name, reason=f"{type(error).__name__}: {error}"
+            )
+        else:
             log.error("service_crashed", service=self.name, exc_info=error)
+
+    def passing(self, error: Exception) -> bool:
+        """Say whether a crash is no bug and ends by itself, such as a database that is away."""
+        del error
+        return False
 
     def restart_delay(self) -> float:
         """Seconds until the next attempt, with jitter."""

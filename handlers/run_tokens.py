@@ -25,6 +25,9 @@ from schema.outcomes import Owner
 Clock = Callable[[], float]
 Role = Literal["viewer", "operator", "admin"]
 
+CLOCK_STEP: Final = 86_400
+"""Seconds by which clocks of servers and workers may differ without a run token being too new."""
+
 RUN_ISSUER: Final = "Lightning"
 WORKER_ISSUER: Final = "urn:openfn:worker"
 ALL_TENANTS: Final = "*"
@@ -163,7 +166,12 @@ class RunTokens:
         self._clock = clock
 
     def issue(self, owner: Owner, lifetime: float) -> str:
-        """The token of a claim, valid from now on for `lifetime` seconds."""
+        """The token of a claim, valid for `lifetime` seconds, and for a while before now.
+
+        A server whose clock was ahead must not leave workers with tokens that the other servers,
+        or itself once the clock is right, take for not yet valid: a refused re-join costs a worker
+        the slot for good.
+        """
         now = int(self._clock())
         return self._key.sign(
             {
@@ -171,7 +179,7 @@ class RunTokens:
                 "id": str(owner.run_id),
                 "lease": str(owner.lease),
                 "iat": now,
-                "nbf": now,
+                "nbf": now - CLOCK_STEP,
                 "exp": now + int(lifetime),
             }
         )

@@ -86,8 +86,10 @@ async def start(application: Any, settings: Settings) -> None:
     """Start an application.
 
     Raises:
-        CommandError: The port cannot be had.
+        CommandError: The database cannot be reached, or the port cannot be had.
     """
+    # The tables were there a moment ago; the database may be gone all the same.
+    await reach(lambda _url: application.open(), settings.database_url)
     try:
         await application.start()
     except OSError as error:

@@ -22,6 +22,7 @@ from pipelines import (
     Schedule,
     scope_key_dedup,
 )
+from pipelines.storage.connection import is_outage
 from schema.repo import Repo
 
 log = get_logger(__name__)
@@ -115,6 +116,10 @@ class JobEngine(Service):
         super().__init__()
         self.attempted = asyncio.Event()
         self._engine = engine
+
+    def passing(self, error: Exception) -> bool:
+        """A database that is away comes back."""
+        return is_outage(error)
 
     async def run(self) -> None:
         """Start the engine and hold it until :meth:`stop`."""

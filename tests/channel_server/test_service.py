@@ -112,6 +112,21 @@ async def test_a_crash_restarts_it_and_is_logged_once(lines: io.StringIO) -> Non
     assert '"crashes": 2' in lines.getvalue()
 
 
+async def test_a_crash_that_passes_by_itself_is_a_warning_without_a_traceback(
+    lines: io.StringIO,
+) -> None:
+    class Waiting(Counting):
+        def passing(self, error: Exception) -> bool:
+            return str(error) == "not yet"
+
+    subject = Waiting(crashes=2)
+    await subject.start()
+    assert await subject.signals.wait("ready") == 3
+    await subject.stop()
+    assert lines.getvalue().count("service_waits") == 1
+    assert "Traceback" not in lines.getvalue()
+
+
 async def test_a_crash_after_a_long_good_time_is_logged_again(
     lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,12 @@ import socket
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
+from handlers.application import Application
+from handlers.cli.errors import CommandError
+from handlers.cli.serve import start
 from handlers.config import Settings
 from tests.handlers.cli_bench import variables
 from tests.handlers.process import command, names
@@ -67,3 +71,12 @@ async def test_a_refused_start_names_its_reason_without_a_traceback(tmp_path: Pa
     assert "WORKER_SECRET must have at least 16 characters." in process.text
     assert "WORKER_RUNS_PRIVATE_KEY is not set" in process.text
     assert "Traceback" not in process.text
+
+
+async def test_a_database_that_goes_away_during_the_start_is_named_without_a_traceback(
+    app_settings: Settings,
+) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/gone"
+    settings = msgspec.structs.replace(app_settings, database_url=url)
+    with pytest.raises(CommandError, match="The database cannot be used"):
+        await start(Application(settings), settings)

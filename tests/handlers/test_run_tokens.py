@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from channel_server.tokens import Key
-from handlers.run_tokens import ROLES, RunTokens, UserTokens, WorkerTokens
+from handlers.run_tokens import CLOCK_STEP, ROLES, RunTokens, UserTokens, WorkerTokens
 from schema.outcomes import Owner
 
 SECRET = "not base64, though it could be: aGVsbG8="
@@ -85,7 +85,7 @@ def test_a_run_token_names_the_run_and_its_lease(pem: bytes) -> None:
         "id": str(owner.run_id),
         "lease": str(owner.lease),
         "iat": NOW,
-        "nbf": NOW,
+        "nbf": NOW - CLOCK_STEP,
         "exp": NOW + 100,
     }
     assert tokens.verify(token, owner.run_id) == owner
@@ -104,8 +104,15 @@ def test_a_run_token_expires_and_does_not_begin_early(pem: bytes) -> None:
     assert tokens.verify(token, owner.run_id) == owner
     clock.now = NOW + 106
     assert tokens.verify(token, owner.run_id) is None
-    clock.now = NOW - 6
+    clock.now = NOW - CLOCK_STEP - 6
     assert tokens.verify(token, owner.run_id) is None
+
+
+def test_a_run_token_of_a_server_whose_clock_was_ahead_opens_its_run(pem: bytes) -> None:
+    ahead, owner = Clock(), Owner(uuid4(), uuid4())
+    ahead.now = NOW + 3600
+    token = RunTokens(pem, ahead).issue(owner, 100)
+    assert RunTokens(pem, Clock()).verify(token, owner.run_id) == owner
 
 
 def test_a_run_token_of_another_server_opens_nothing(pem: bytes) -> None:
