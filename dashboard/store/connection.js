@@ -14,6 +14,8 @@ export const isLive = computed(() => status.value.state === 'live');
 /** Reasons of a refused join that asking again does not change. */
 const FINAL_REASONS = ['unauthorized', 'not_found', 'unmatched topic'];
 const HEARTBEAT = 15_000;
+/** A replay has no end mark: it is over when nothing came for this long. Milliseconds. */
+const QUIET = 200;
 
 /** @type {Socket | null} */
 let socket = null;
@@ -27,7 +29,7 @@ const topics = new Map();
  * @property {(reason: any) => void} [onRefused]
  * @property {() => Record<string, any>} [params] of the join, read anew each time
  */
-/** @typedef {{channel: any, listeners: Set<Listener>, joins: number, reply: any}} Topic */
+/** @typedef {{channel: any, listeners: Set<Listener>, joins: number, reply: any, settling?: any}} Topic */
 
 /** @param {{type: string, key?: string, at?: number}} event */
 function tell(event) {
@@ -114,6 +116,7 @@ function open(name, topic) {
   const channel = /** @type {Socket} */ (socket).channel(name, params);
   topic.channel = channel;
   channel.onMessage = (/** @type {string} */ event, /** @type {any} */ payload) => {
+    if (topic.settling) settle(name, topic);
     for (const listener of topic.listeners) listener.on[event]?.(payload);
     return payload;
   };
@@ -123,6 +126,7 @@ function open(name, topic) {
     .receive('ok', (/** @type {any} */ reply) => {
       topic.joins += 1;
       topic.reply = reply;
+      if (topic.joins > 1) settle(name, topic);
       for (const listener of topic.listeners) listener.onJoin?.(reply, topic.joins > 1);
       tell({ type: 'joined', key: name });
     })
@@ -132,6 +136,17 @@ function open(name, topic) {
       tell({ type: 'left', key: name });
       for (const listener of topic.listeners) listener.onRefused?.(reason);
     });
+}
+
+/** What was missed is being replayed; until it is quiet, the page is behind. @param {string} name @param {Topic} topic */
+function settle(name, topic) {
+  const key = `replay of ${name}`;
+  if (topic.settling) clearTimeout(topic.settling);
+  else catching(key);
+  topic.settling = setTimeout(() => {
+    topic.settling = null;
+    caught(key);
+  }, QUIET);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** One run: what it is, what it did, and how it goes on. */
-import { html, useEffect, useMemo } from '../lib.js';
+import { html, useEffect, useLayoutEffect, useMemo, useRef } from '../lib.js';
 import { ErrorState, Skeleton } from '../components/basics.js';
 import { stepLook, stepState } from '../pure/states.js';
 import { setQuery } from '../router.js';
@@ -30,6 +30,7 @@ export default function Run({ params, query }) {
     heading.value = name ? `Run of ${name}` : null;
   }, [name]);
   useAnnounced(run, store.steps.value);
+  const grid = useFittingPanel(Boolean(run && details));
   if (!run || !details) {
     if (store.error.value) return html`<${ErrorState} error=${store.error.value} retry=${() => store.load()} />`;
     return html`<${Skeleton} lines=${9} />`;
@@ -40,7 +41,7 @@ export default function Run({ params, query }) {
   const choose = (/** @type {string | null} */ id) => setQuery({ step: id === query.step ? null : id });
   return html`<div class="view run-view">
     <${RunHead} run=${run} details=${details} steps=${steps} chosen=${chosen} />
-    <div class="run-grid">
+    <div class="run-grid" ref=${grid}>
       <div class="run-left">
         <${RunGraph} run=${run} steps=${steps} graph=${details.graph} chosen=${chosen} choose=${choose} />
         <${Timeline} run=${run} steps=${steps} graph=${details.graph} chosen=${chosen} choose=${choose} />
@@ -79,6 +80,24 @@ function Tabs({ tab, store }) {
       aria-selected=${name === tab} aria-controls="run-tab" tabindex=${name === tab ? 0 : -1}
       onClick=${() => setQuery({ tab: name === 'logs' ? null : name })}>${label}${marks[name]}</button>`)}
   </div>`;
+}
+
+/** The end of the log is in sight without scrolling the page: the panel is as high as there is room. @param {boolean} shown */
+function useFittingPanel(shown) {
+  const grid = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => {
+    const box = grid.current;
+    if (!box) return undefined;
+    const fit = () => {
+      const top = box.getBoundingClientRect().top + window.scrollY;
+      box.style.setProperty('--panel-top', `${Math.round(top)}px`);
+    };
+    const watcher = new ResizeObserver(fit);
+    watcher.observe(/** @type {Element} */ (box.previousElementSibling));
+    fit();
+    return () => watcher.disconnect();
+  }, [shown]);
+  return grid;
 }
 
 /** What a glance would notice is also said. @param {any} run @param {any[]} steps */
