@@ -82,7 +82,9 @@ class WorkersFeed:
             news = msgspec.json.encode([_timeless(worker) for worker in roster.of(project)])
             if self._told.get(project) != news:
                 self._told[project] = news
-                self._pubsub.broadcast(f"{TOPIC}{project}", EVENT, msgspec.Raw(payload))
+                self._pubsub.broadcast(
+                    f"{TOPIC}{project}", EVENT, msgspec.Raw(payload), coalesce=EVENT
+                )
 
     async def _work(self) -> None:
         self._again = True
