@@ -1,5 +1,7 @@
 """The feeds of one process: of runs and of projects."""
 
+from collections import Counter
+
 from channel_server.pubsub import PubSub
 from handlers.feeds.project_feed import ProjectFeed
 from handlers.feeds.relay import Relay
@@ -19,12 +21,14 @@ class Feeds:
         projects: The feeds of projects.
         relay: Tells other processes.
         runs: The feeds of runs.
+        streams: Event streams that are open, by user.
     """
 
     def __init__(self, repo: Repo, pubsub: PubSub) -> None:
         self.runs = RunFeed(repo, pubsub)
         self.projects = ProjectFeed(repo, pubsub)
         self.relay = Relay(repo, self.runs, self.projects)
+        self.streams: Counter[str] = Counter()
 
     @property
     def watched(self) -> int:
@@ -36,6 +40,12 @@ class Feeds:
         self.runs.publish(event)
         self.projects.publish(event)
         self.relay.changed(event)
+
+    def stream_ended(self, subject: str) -> None:
+        """One event stream of a user is over."""
+        self.streams[subject] -= 1
+        if not self.streams[subject]:
+            del self.streams[subject]
 
     async def sweep(self) -> None:
         """Tell what this process was not told of."""

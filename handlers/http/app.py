@@ -8,6 +8,7 @@ from handlers.http.api.routes import api_router
 from handlers.http.backend import Backend, state_for
 from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
+from handlers.http.feed_streams import stream_project, stream_run
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
 from handlers.http.metrics import metrics
@@ -55,7 +56,7 @@ def build_http_app(application: Backend) -> ASGIApp:
     app = Litestar(
         [
             *(receive_webhook, healthz, readyz, metrics),
-            *(jobs, emissions, health, api_router()),
+            *(jobs, emissions, health, api_router(), stream_run, stream_project),
         ],
         exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
         logging_config=None,

@@ -96,7 +96,7 @@ async def stream(
                 yield frame("ping", {})
             over = bool(wire) and watched.over(wire)
             rest = max(0.0, ends - loop.time())
-            await _wait(woken, feed.closed, min(settings.stream_interval, rest))
+            await wait_for_either(woken, feed.closed, min(settings.stream_interval, rest))
     finally:
         unsubscribe()
 
@@ -112,7 +112,8 @@ def job_essence(wire: dict[str, Any]) -> Any:
     return {**wire, "locked_at": None}
 
 
-async def _wait(woken: asyncio.Event, closed: asyncio.Event, seconds: float) -> None:
+async def wait_for_either(woken: asyncio.Event, closed: asyncio.Event, seconds: float) -> None:
+    """Wait until one of two events is set, or the time is over."""
     waits = [asyncio.ensure_future(event.wait()) for event in (woken, closed)]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
