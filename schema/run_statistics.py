@@ -10,9 +10,9 @@ from schema.refused import Refused
 from schema.repo import Runner, Statement
 from schema.tables import declared
 
-# By the database's time of the change, whatever a worker says of its time: a run may be told of long
-# after its end. Every day on which the run ever was over is named, so that a run which was lost on
-# one day and turns out to have ended on another is taken from the first and counted at the second.
+# By the database's time of the change, whatever a worker says of its time: a run may be told of
+# long after its end. Every day on which the run ever was over is named, so that a run which was
+# lost on one day and turns out to have ended on another leaves the first and counts at the second.
 SCOPES: Final = Statement(
     "run_statistics.scopes",
     """

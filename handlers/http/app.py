@@ -6,9 +6,11 @@ from litestar.types import ASGIApp
 
 from handlers.http.api.routes import api_router
 from handlers.http.backend import Backend, state_for
+from handlers.http.cors import Cors
 from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.feed_streams import stream_project, stream_run
+from handlers.http.finishing import Finishing
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
 from handlers.http.metrics import metrics
@@ -64,4 +66,5 @@ def build_http_app(application: Backend) -> ASGIApp:
         request_max_body_size=settings.webhook_max_body_bytes,
         state=state_for(application),
     )
-    return SecurityHeaders(Page(app, PageFiles(dashboard_folder())))
+    page = Page(Finishing(app), PageFiles(dashboard_folder()))
+    return SecurityHeaders(Cors(page, settings.cors_origins))

@@ -21,9 +21,6 @@ from schema.refused import Refused
 Asked = Request[Any, Any, Any]
 T = TypeVar("T")
 
-FRESH = "private, no-cache"
-"""What lists say of caches: keep it, and ask with its tag whether it still holds."""
-
 
 def gateway_of(request: Asked) -> Gateway:
     """Return the gateway that a request is for."""
@@ -84,10 +81,11 @@ def answer(kind: type[T], text: str | bytes, *, keep: bool = False) -> Response[
     Args:
         kind: The struct that describes it; the tests compare every answer with it.
         text: The JSON.
-        keep: A list, which clients may keep and revalidate.
+        keep: Clients may keep it and ask with its tag whether it still holds
+            (:mod:`handlers.http.finishing`).
     """
     body = text.encode() if isinstance(text, str) else text
-    headers = {"Cache-Control": FRESH} if keep else {}
+    headers = {} if keep else {"Cache-Control": "no-store"}
     return cast("Response[T]", Response(body, media_type="application/json", headers=headers))
 
 
