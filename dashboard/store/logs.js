@@ -7,7 +7,8 @@ import { predicate, select } from '../pure/log_lines.js';
 import { getJson } from './api.js';
 import { inNextFrame } from './frames.js';
 
-const PAGE = 2000;
+const PAGE = 1000;
+const SEEN_EVERY = 250;
 /** Lines that are looked at before the page may breathe. */
 const SLICE = 4000;
 
@@ -111,10 +112,13 @@ export class LogStore {
   changed() {
     if (this.told) return;
     this.told = true;
-    inNextFrame(() => {
+    const tell = () => inNextFrame(() => {
       this.told = false;
       this.revision.value += 1;
     });
+    // While page after page comes, it is enough to see that they do.
+    if (this.fetching && this.lines.length > PAGE) setTimeout(tell, SEEN_EVERY);
+    else tell();
   }
 
   /** Looks at lines that came since the filter was applied. */

@@ -1,5 +1,5 @@
 /** The log of a run: it follows, it can be searched, and only the lines in sight are drawn. */
-import { html, useEffect, useLayoutEffect, useRef, useSignal } from '../lib.js';
+import { html, pure, useEffect, useLayoutEffect, useRef, useSignal } from '../lib.js';
 import { Button, CopyButton, EmptyState, ErrorState } from '../components/basics.js';
 import { Icon } from '../components/icon.js';
 import { clock, count, dateTime } from '../pure/format.js';
@@ -12,6 +12,8 @@ import { useKeys } from '../store/keyboard.js';
 import { announce, toast } from '../store/notices.js';
 
 const ROW = 24;
+/** Rows share this many elements, so that scrolling changes texts and makes nothing new. */
+const SLOTS = 512;
 const LEVELS = [['', 'All levels'], ['info', 'Info and above'], ['warn', 'Warnings and errors'], ['error', 'Errors']];
 
 /** @param {{store: any, step: any, query: Record<string, string>}} props */
@@ -114,7 +116,7 @@ function LogBody({ store, view, follow, active, show }) {
   return html`<div class="log-view" ref=${view} tabindex="0" role="region" aria-label="Lines of the log" onScroll=${scrolled} onKeyDown=${keys}>
     <div class="log-total" style=${{ height: `${total}px` }}>
       <div class="log-window" style=${{ transform: `translateY(${offset}px)` }}>
-        ${lines.map((row) => html`<${LogLine} key=${logs.at(row).id} line=${logs.at(row)} row=${row} chosen=${row === active.value} show=${show} />`)}
+        ${lines.map((row) => html`<${LogLine} key=${row % SLOTS} line=${logs.at(row)} row=${row} chosen=${row === active.value} show=${show} />`)}
       </div>
     </div>
     <${LogState} store=${store} rows=${rows} />
@@ -122,14 +124,12 @@ function LogBody({ store, view, follow, active, show }) {
 }
 
 /** @param {{line: any, row: number, chosen: boolean, show: (row: number) => void}} props */
-function LogLine({ line, row, chosen, show }) {
-  return html`<div class=${`log-line ${toneOf(line.level)} ${chosen ? 'chosen' : ''}`} onClick=${() => show(row)}>
+const LogLine = pure(({ line, row, chosen, show }) => html`<div class=${`log-line ${toneOf(line.level)} ${chosen ? 'chosen' : ''}`} onClick=${() => show(row)}>
     <span class="log-time">${clock(line.timestamp)}</span>
     <span class="log-level">${line.level}</span>
     <span class="log-source">${line.source}</span>
     <span class="log-text">${textOf(line.message)}</span>
-  </div>`;
-}
+  </div>`);
 
 /** @param {{store: any, rows: number}} props */
 function LogState({ store, rows }) {
