@@ -269,3 +269,17 @@ async def test_an_engine_whose_database_comes_late_starts_by_itself(
         assert app.gateway.engine.running
     finally:
         await app.stop(drain=False)
+
+
+async def test_events_of_runs_that_ended_long_ago_are_pruned_by_the_same_job(one: Bench) -> None:
+    made = await world(one)
+    old, recent = await finished(made, "success"), await finished(made, "success")
+    await made.rows(
+        "UPDATE run_events SET inserted_at = now() - interval '31 days' WHERE run_id = $1"
+        " RETURNING 1",
+        old,
+    )
+    wire = await submit(one, retention.JOB_TYPE)
+    assert wire["jobs"][0]["meta"]["pruned"] == 1
+    left = await made.rows("SELECT DISTINCT run_id FROM run_events")
+    assert [row["run_id"] for row in left] == [recent]
