@@ -11,7 +11,7 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help install demo test lint types contracts check coverage bench soak simulation audit lock \
+.PHONY: help install demo test lint types contracts check coverage bench fuzz soak simulation audit lock \
 	clean
 
 help: ## List the targets.
@@ -70,6 +70,9 @@ soak: $(STAMP) ## Play the lifecycle against its model: HOURS=1, or SECONDS=.
 
 simulation: $(STAMP) ## Play schedules of sessions and lifecycle: COUNT=100000 SEED=0.
 	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),0) --count $(or $(COUNT),100000)
+
+fuzz: $(STAMP) ## Feed the decoders with mutants for SECONDS; keep what breaks them in the corpus.
+	@$(BIN)/python -m tests.attack.mutants $(or $(SECONDS),60) $(SEED)
 
 audit: $(STAMP) ## Ask the index for known vulnerabilities of what is pinned.
 	@$(BIN)/pip-audit -r requirements.lock --disable-pip --no-deps

@@ -214,7 +214,11 @@ class Client:
         await self._ended.wait()
 
     async def wait_connected(self, timeout: float) -> bool:
-        """Wait until the socket is open; False when the time is over."""
+        """Wait until the socket is open; False when the time is over.
+
+        Raises:
+            Disconnected: It will never be open again.
+        """
         if self._wire is not None:
             return True
         try:
@@ -222,6 +226,8 @@ class Client:
                 await self._opened.wait()
         except TimeoutError:
             return False
+        if self._wire is None and self._closing:
+            raise Disconnected(None, "the client was closed")
         return True
 
     # What channels need.
@@ -373,6 +379,8 @@ class Client:
             wire.abort()
 
     async def _finish(self, reason: str) -> None:
+        self._closing = True
+        self._opened.set()  # for whoever waits for a connection that will not come
         for channel in tuple(self._channels.values()):
             channel.shut(reason)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]

@@ -134,6 +134,7 @@ class ClientChannel:
         Raises:
             JoinRefused: The server said no; it is not tried again.
             PushTimeout: No answer in time; it is not tried again.
+            Disconnected: The client was closed.
             RuntimeError: The channel is joined, or about to be.
         """
         if self.state != "closed":
