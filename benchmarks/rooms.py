@@ -11,6 +11,7 @@ from benchmarks.process import announce, pin_server, raise_file_limit
 from channel_server import Channel, Reply, Route, Socket, SocketLimits, ok, on
 from channel_server.endpoint import Endpoint, Mount
 from channel_server.log import configure
+from channel_server.rate_limit import Rate
 
 
 class Room(Channel):
@@ -36,7 +37,7 @@ class RoomsSocket(Socket):
 
     channels = (Route("room:*", Room),)
     # Every connection of a benchmark comes from one address.
-    limits = SocketLimits(max_connections_per_address=100_000)
+    limits = SocketLimits(max_connections_per_address=100_000, upgrades=Rate(per_second=0, burst=1))
 
 
 async def serve() -> None:

@@ -8,6 +8,8 @@ callbacks that wait run as tasks. An idle connection has neither tasks nor timer
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -17,7 +19,7 @@ from channel_server.errors import BadReturn, MalformedFrame, describe_event
 from channel_server.joining import JoinAttempt
 from channel_server.limits import DEFAULT_LIMITS, SocketLimits
 from channel_server.log import get_logger
-from channel_server.message import CLOSE, DISCONNECT, ERROR, RECHECK, Message
+from channel_server.message import CLOSE, DISCONNECT, ERROR, HEARTBEAT, LEAVE, RECHECK, Message
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast, PubSub
 from channel_server.runner import Runner
@@ -40,6 +42,9 @@ SERVICE_RESTART: Final = 1012
 CRASH_PAYLOAD: Final = {"reason": "channel_crash"}
 DRAINING: Final = "draining"
 REVOKED: Final = "session revoked"
+RATE_LIMITED: Final = "rate_limited"
+SHORTEST_PAUSE: Final = 0.05
+"""Seconds; shorter ones would cost more than what they hold back."""
 
 
 class Transport(Protocol):
@@ -113,6 +118,7 @@ class ConnectionContext:
         metrics: What is counted.
         log: Where lines go.
         gate: Of the server.
+        limited: Whether the rate of messages is limited.
     """
 
     pubsub: PubSub
@@ -120,6 +126,10 @@ class ConnectionContext:
     metrics: Metrics = field(default_factory=Metrics)
     log: BoundLogger = field(default_factory=get_logger)
     gate: Gate = field(default_factory=Gate)
+    limited: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limited", bool(self.limits.messages.per_second))
 
 
 class ChannelInfo(msgspec.Struct, frozen=True):
@@ -157,6 +167,7 @@ class Connection:
     __slots__ = (
         "_closed_by",
         "_closing",
+        "_full_at",
         "_pauses",
         "_running",
         "_terminated",
@@ -184,6 +195,7 @@ class Connection:
         self.id = socket.id()
         self._closed_by: ClientClose | None = None
         self._closing: str | None = None
+        self._full_at = 0.0
         self._pauses = 0
         self._running = 0
         self._terminated: asyncio.Event | None = None
@@ -202,6 +214,8 @@ class Connection:
             except MalformedFrame as error:
                 self._refuse_frame(error)
             else:
+                if self.context.limited and not self._admit(message):
+                    return
                 self._handle(message)
 
     def receive_binary(self, data: bytes) -> None:
@@ -212,6 +226,8 @@ class Connection:
             except MalformedFrame as error:
                 self._refuse_frame(error)
             else:
+                if self.context.limited and not self._admit(message):
+                    return
                 self._handle(message)
 
     def disconnected(self, reason: str = "closed", close: ClientClose | None = None) -> None:
@@ -335,6 +351,32 @@ class Connection:
             self.transport.resume_reading()
 
     # Inside.
+
+    def _admit(self, message: Message) -> bool:
+        """Count a message against the rate of the connection; whether it is to be handled."""
+        limits, now = self.context.limits, monotonic()
+        rate = limits.messages
+        self._full_at, wait = rate.owe(self._full_at, now)
+        if not wait:
+            return True
+        if limits.message_policy == "pause":
+            self._pause_for(max(wait, SHORTEST_PAUSE))
+            return True
+        if wait * rate.per_second > limits.message_excess:
+            self.context.metrics.protocol_error("rate")
+            self._shut_down("rate_limited")
+            self.transport.close(POLICY_VIOLATION, "rate limit exceeded")
+            return False
+        if message.event in (LEAVE, HEARTBEAT):
+            return True
+        retry_after = ceil((wait + 1 / rate.per_second) * 1000) / 1000
+        response = {"reason": RATE_LIMITED, "retry_after": retry_after}
+        self._answer(Answer(RATE_LIMITED, "error", response, keep_join_ref=True), message)
+        return False
+
+    def _pause_for(self, seconds: float) -> None:
+        self.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, self.resume_reading)
 
     def _handle(self, message: Message) -> None:
         action = self.session.route(message)

@@ -29,7 +29,7 @@ from channel_server.transport.hub import Hub
 from channel_server.transport.mounts import Mount
 from channel_server.transport.proxies import TrustedProxies
 from channel_server.transport.upgrade import serialize
-from channel_server.transport.websocket import WebSocketTransport
+from channel_server.transport.websocket import WebSocketTransport, peer_address
 
 __all__ = ["Endpoint", "EndpointError", "Mount"]
 
@@ -37,6 +37,9 @@ log = get_logger(__name__)
 
 _MAX_HEADERS = 128
 _MAX_HEAD_BYTES = 64 * 1024
+_TOO_MANY = Refusal(
+    429, "too many connections from this address", "address_limit", {"Retry-After": "5"}
+)
 _TOO_LARGE = Refusal(431, "request line or headers too large", "too_large")
 
 
@@ -62,6 +65,8 @@ class Endpoint:
         trusted_proxies: Addresses and networks (``10.0.0.0/8``, ``unix``) whose
             ``X-Forwarded-For`` and ``X-Forwarded-Proto`` headers are believed; none by default.
         ssl_context: To serve TLS.
+        http_connections: Connections of one address that speak HTTP (1000; 0 is no limit); one more
+            is answered 429. Listed proxies are not counted.
         reuse_port: Let several processes listen at the same port.
         drained: Called by :meth:`stop` when no websocket is left, before HTTP requests in progress
             are waited for: the time to answer those that wait for something.
@@ -83,6 +88,7 @@ class Endpoint:
         ssl_context: ssl.SSLContext | None = None,
         reuse_port: bool = False,
         drained: Callable[[], None] | None = None,
+        http_connections: int = 1000,
     ) -> None:
         self.metrics = metrics if metrics is not None else Metrics()
         self.pubsub = pubsub if pubsub is not None else PubSub(metrics=self.metrics)
@@ -97,6 +103,7 @@ class Endpoint:
         self._ssl = ssl_context
         self._reuse_port = reuse_port
         self._drained = drained
+        self._http_connections = http_connections
         self._ready = True
         self._hub: Hub | None = None
         self._server: _Server | None = None
@@ -174,6 +181,7 @@ class Endpoint:
             pubsub=self.pubsub,
             metrics=self.metrics,
             proxies=TrustedProxies(self._trusted),
+            http_connections=self._http_connections,
         )
         hub.ready = self._ready
         server = _Server(self._config(hub))
@@ -335,25 +343,36 @@ class _Http(HttpToolsProtocol):
         self._head_count = 0
         self._unparsed = 0  # bytes since the parser last told of something
         self._refused = False
+        self._counted: str | None = None  # the address that this connection is counted for
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        peer = peer_address(transport)
+        address = None if peer is None else peer[0]
+        if self.hub.http_enter(address):
+            self._counted = address
+            self._expect_head()
+        else:
+            self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
         self.hub.deadlines.cancel(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         self._data = data
         self._unparsed += len(data)
         super().data_received(data)
         self._data = b""
         # The parser keeps the value of a header to itself until it is complete.
         if self._unparsed > _MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
 
     def handle_websocket_upgrade(self) -> None:
+        self._leave()  # websockets are counted by their mount
         self.hub.deadlines.cancel(self)
         super().handle_websocket_upgrade()
         # Frames of a client that did not wait for the response came with the request.
@@ -404,10 +423,16 @@ class _Http(HttpToolsProtocol):
         self._unparsed = 0
         self._head_bytes += size
         if self._head_bytes > _MAX_HEAD_BYTES or self._head_count > _MAX_HEADERS:
-            self._refuse_head()
+            self._refuse(_TOO_LARGE)
             raise ValueError("head too large")  # ends the parser
 
-    def _refuse_head(self) -> None:
+    def _leave(self) -> None:
+        if self._counted is not None:
+            self.hub.http_leave(self._counted)
+            self._counted = None
+
+    def _refuse(self, refusal: Refusal) -> None:
         self._refused = True
-        self.transport.write(serialize(_TOO_LARGE))
+        self.hub.metrics.refused(refusal.kind)
+        self.transport.write(serialize(refusal))
         self.transport.close()

@@ -1,7 +1,7 @@
 """Limits of a socket: every bound that protects the server from one client.
 
-All of them are on by default. Exceeding one hurts only the connection that did it; what it sees is
-written at each field. Times are seconds, sizes are bytes.
+All of them are on by default, but for the rate of messages. Exceeding one hurts only the connection
+that did it; what it sees is written at each field. Times are seconds, sizes are bytes.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 from urllib.parse import SplitResult
 
 import msgspec
+
+from channel_server.rate_limit import Rate
 
 OriginPolicy: TypeAlias = (
     Literal["same-host", "same-origin", "any"] | tuple[str, ...] | Callable[[SplitResult], bool]
@@ -47,6 +49,18 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
             nothing waits.
         max_connections_per_address: Connections from one address to this socket (1000). One more
             is refused with 429.
+        upgrades: How often one address may ask for a connection (200 a second, 2000 at once; of
+            IPv6, a network of 64 bits is one address). Beyond, it is refused with 429 and
+            ``Retry-After``.
+        messages: How often one connection may send a message (no limit).
+        message_policy: What happens beyond: ``pause`` reads the connection no faster than that, and
+            nothing is lost; ``refuse`` answers ``{"reason": "rate_limited", "retry_after": s}``,
+            but for heartbeats and leaves.
+        message_excess: Messages beyond what ``refuse`` allows that close the connection with 1008
+            (10 000); those it has paid for by waiting count no more.
+        hosts: Names of hosts that requests may be for (any); others are refused with 403. Without
+            it the policies ``same-host`` and ``same-origin`` believe the ``Host`` header, which
+            pages cannot choose, but whoever answers for our name can.
         compression: Offer permessage-deflate (off: it costs memory, and lets secrets leak by size).
         check_origin: Which ``Origin`` headers are accepted (``same-host``); a missing header is
             always accepted, because only browsers send one.
@@ -70,6 +84,11 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout: float = 5.0
     max_send_queue_bytes: int = MIB
     max_connections_per_address: int = 1000
+    upgrades: Rate = Rate(per_second=200.0, burst=2000.0)
+    messages: Rate = Rate(per_second=0.0, burst=1.0)
+    message_policy: Literal["pause", "refuse"] = "pause"
+    message_excess: int = 10_000
+    hosts: tuple[str, ...] = ()
     compression: bool = False
     check_origin: OriginPolicy = "same-host"
     allow_plain: bool = True

@@ -64,6 +64,14 @@ def origin_allowed(policy: OriginPolicy, origin: str, *, scheme: str, host: str)
     return any(_matches(_split(pattern), parsed, port) for pattern in policy)
 
 
+def host_of(header: str) -> str:
+    """The name in a ``Host`` header, in lower case and without port; empty if it is none."""
+    try:
+        return _host(urlsplit(f"//{header}"))
+    except ValueError:
+        return ""
+
+
 def _same(policy: str, origin: SplitResult, port: int | None, scheme: str, host: str) -> bool:
     try:
         request = urlsplit(f"{scheme}://{host}")

@@ -222,6 +222,7 @@ class Application:
             trusted_proxies=settings.trusted_proxies,
             ssl_context=settings.ssl_context(),
             drained=self.gateway.webhooks.close,
+            http_connections=settings.http_connections,
         )
 
     async def _start_listener(self) -> None:

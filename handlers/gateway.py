@@ -16,6 +16,7 @@ from handlers.log_writer import LogWriter
 from handlers.pipeline_feed import PipelineFeed
 from handlers.presence import Presence
 from handlers.queue_hint import QueueHint
+from handlers.request_rates import RequestRates
 from handlers.revocations import Revocations, RevocationWatch
 from handlers.scrubber import Scrubbers
 from handlers.webhook_replies import Outcome, WebhookReplies
@@ -74,6 +75,7 @@ class Gateway:
         self.run_tokens = keyring.run_tokens(settings)
         self.user_tokens = keyring.user_tokens(settings, self.revocations)
         self.cipher = keyring.cipher(settings)
+        self.rates = RequestRates(settings)
         self.hint = QueueHint(settings.queue_recheck)
         self.work_available = WorkAvailable(pubsub, settings.work_available_interval)
         self.webhooks = WebhookReplies()

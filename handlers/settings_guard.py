@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated
 
 from handlers.settings_fields import field
-from handlers.settings_jobs import JobSettings
+from handlers.settings_rates import RateSettings
 from handlers.settings_secrets import credentials_key_problem, rsa_key_problem
 
 
-class GuardSettings(JobSettings, frozen=True, kw_only=True):
+class GuardSettings(RateSettings, frozen=True, kw_only=True):
     """Keys that were replaced, and revocations."""
 
     worker_secret_previous: Annotated[

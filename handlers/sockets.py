@@ -12,6 +12,7 @@ from handlers.revocations import USER_TOPIC, WORKER_TOPIC
 from handlers.run_tokens import WorkerIdentity
 from handlers.run_viewer import RunViewerChannel
 from handlers.run_worker import RunWorkerChannel
+from handlers.settings_rates import rate
 from handlers.worker_queue import WorkerQueueChannel
 
 FORBIDDEN = Refuse(403, "forbidden")
@@ -124,6 +125,9 @@ def worker_limits(settings: Settings) -> SocketLimits:
         max_topics=1000,
         check_origin="any",
         allow_plain=settings.plain == "allow",
+        upgrades=rate(settings.rate_upgrades),
+        messages=rate(settings.rate_worker_messages),
+        message_policy="pause",
     )
 
 
@@ -135,4 +139,8 @@ def user_limits(settings: Settings) -> SocketLimits:
         check_origin=settings.check_origin or "same-host",
         auth_token=True,
         allow_plain=settings.plain == "allow",
+        upgrades=rate(settings.rate_upgrades),
+        messages=rate(settings.rate_user_messages),
+        message_policy="refuse",
+        hosts=tuple(host.lower() for host in settings.hosts),
     )

@@ -5,6 +5,8 @@ worker a slot for an hour, an error or an answer without `runs` costs it its pro
 always answered at once, with `runs`, if need be with none.
 """
 
+from collections.abc import Hashable
+from math import ceil
 from typing import Any, ClassVar, Final, cast
 
 from channel_server.channel import Channel, Reply, on
@@ -13,6 +15,7 @@ from handlers import wire_errors
 from handlers.gateway import Gateway
 from handlers.params import fields_of
 from handlers.presence import WorkerSession
+from handlers.request_rates import wait_for
 from handlers.run_tokens import WorkerIdentity
 from schema import queue
 from schema.queue import ClaimedRun, Claims
@@ -101,6 +104,10 @@ class WorkerQueueChannel(Channel):
         if gateway.draining:
             gateway.metrics.claims["draining"] += 1
             return _NO_RUNS
+        wait = wait_for(gateway.rates.claims, self._key())
+        if wait:
+            gateway.metrics.claims["rate_limited"] += 1
+            return Reply("ok", {"runs": [], "retry_after": ceil(wait * 1000) / 1000})
         if not demand.count or not demand.queues or gateway.hint.known_empty(demand.queues):
             gateway.metrics.claims["hinted"] += 1
             return _NO_RUNS
@@ -114,6 +121,11 @@ class WorkerQueueChannel(Channel):
     def handle_in(self, event: Any, payload: Any) -> Reply:
         """Refuse what we do not know; the channel lives on."""
         return wire_errors.UNKNOWN_EVENT
+
+    def _key(self) -> Hashable:
+        worker = self._worker
+        # Who names no process is told apart by the socket.
+        return id(self) if worker is None or worker.worker_id is None else worker.worker_id
 
     async def _claim(self, demand: Demand) -> list[ClaimedRun]:
         gateway = self._gateway

@@ -11,7 +11,7 @@ from schema.repo import Runner, Statement
 FIND: Final = Statement(
     "webhook_triggers.find",
     """
-SELECT t.enabled AND w.enabled AS enabled, t.webhook_reply,
+SELECT w.project_id, t.enabled AND w.enabled AS enabled, t.webhook_reply,
   t.webhook_response_config::text AS webhook_response_config
 FROM triggers t JOIN workflows w ON w.id = t.workflow_id
 WHERE t.id = $1 AND t.type = 'webhook'""",
@@ -24,11 +24,13 @@ class WebhookTrigger(msgspec.Struct, frozen=True):
     """A trigger of type ``webhook``.
 
     Attributes:
+        project_id: Whose it is.
         enabled: Whether it and its workflow are switched on.
         webhook_reply: ``before_start`` or ``after_completion``.
         webhook_response_config: JSON text, or None.
     """
 
+    project_id: UUID
     enabled: bool
     webhook_reply: str
     webhook_response_config: str | None
@@ -41,4 +43,9 @@ async def find(repo: Runner, trigger_id: UUID) -> WebhookTrigger | Refused:
         return UNKNOWN
     if isinstance(row, Refused):
         return row
-    return WebhookTrigger(row["enabled"], row["webhook_reply"], row["webhook_response_config"])
+    return WebhookTrigger(
+        row["project_id"],
+        row["enabled"],
+        row["webhook_reply"],
+        row["webhook_response_config"],
+    )

@@ -11,7 +11,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from channel_server.log import get_logger
-from channel_server.transport.handshake import Handshake, Refusal
+from channel_server.transport.handshake import Handshake, Refusal, too_often
 from channel_server.transport.hub import Hub
 from channel_server.transport.mounts import Place
 from channel_server.transport.request import HandshakeRequest, make_request
@@ -61,6 +61,10 @@ class Front:
         if closed is not None:
             return closed
         request = self._request(scope, target)
+        peer = request.peer
+        wait = place.upgrade_wait(None if peer is None else peer[0], self._hub.loop.time())
+        if wait:
+            return too_often(wait)
         handshake = Handshake(request, place)
         refusal = handshake.check(variables)
         if refusal is None:

@@ -11,6 +11,7 @@ a coroutine.
 """
 
 import http
+import math
 from collections.abc import Awaitable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, cast
@@ -18,7 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from channel_server.log import get_logger
-from channel_server.origin import origin_allowed
+from channel_server.origin import host_of, origin_allowed
 from channel_server.serializer import Serializer, negotiate
 from channel_server.socket import ConnectInfo, Refuse, Socket
 from channel_server.transport.connect_info import make_connect_info
@@ -64,12 +65,19 @@ NOT_FOUND: Final = Refusal(404, "no socket at this path", "not_found")
 BAD_METHOD: Final = Refusal(400, "", "method")
 TOO_MANY: Final = Refusal(429, "too many connections from this address", "address_limit")
 PLAIN: Final = Refusal(403, "TLS is required here; use wss", "plain")
+BAD_HOST: Final = Refusal(403, "host not allowed", "host")
 BAD_ORIGIN: Final = Refusal(403, "origin not allowed", "origin")
 BAD_TOKEN: Final = Refusal(403, "auth token cannot be decoded", "auth_token")
 BAD_SUBPROTOCOL: Final = Refusal(403, "no common subprotocol", "subprotocol")
 BAD_VSN: Final = Refusal(403, "unsupported vsn; use 1.0.0 or 2.0.0", "vsn")
 FORBIDDEN: Final = Refusal(403, "", "connect")
 CRASHED: Final = Refusal(500, "internal error", "crash")
+
+
+def too_often(wait: float) -> Refusal:
+    """The refusal of an address that asks too often, with the time to wait."""
+    headers = {"Retry-After": str(math.ceil(wait))}
+    return Refusal(429, "too many requests from this address", "rate_limited", headers)
 
 
 class Handshake:
@@ -109,6 +117,8 @@ class Handshake:
             return BAD_METHOD
         if not self.place.limits.allow_plain and self._is_plain():
             return PLAIN
+        if not self._host_allowed():
+            return BAD_HOST
         return self._check_origin() or self._check_protocols() or self._check_query(variables)
 
     def _is_plain(self) -> bool:
@@ -164,6 +174,12 @@ class Handshake:
             exc_info=error,
         )
         return CRASHED
+
+    def _host_allowed(self) -> bool:
+        allowed = self.place.limits.hosts
+        if not allowed:
+            return True
+        return host_of(self.request.header("Host") or "") in allowed
 
     def _check_origin(self) -> Refusal | None:
         limits, request = self.place.limits, self.request

@@ -8,6 +8,7 @@ from channel_server.connection import ConnectionContext, Gate
 from channel_server.limits import DEFAULT_LIMITS
 from channel_server.metrics import Metrics
 from channel_server.pubsub import PubSub
+from channel_server.rate_limit import address_key
 from channel_server.transport.deadlines import Deadlines
 from channel_server.transport.handshake import DRAINING, NOT_READY, Refusal
 from channel_server.transport.mounts import Mount, Place, Places
@@ -33,6 +34,7 @@ class Hub:
         pubsub: PubSub,
         metrics: Metrics,
         proxies: TrustedProxies,
+        http_connections: int = 0,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
@@ -40,6 +42,8 @@ class Hub:
         self.pubsub = pubsub
         self.metrics = metrics
         self.proxies = proxies
+        self.http_connections = http_connections
+        self._http_addresses: dict[str, int] = {}
         self.connections: set[WebSocketTransport] = set()
         self.ready = True
         self.gate = Gate()
@@ -75,6 +79,29 @@ class Hub:
         if self.draining:
             return DRAINING
         return None if self.ready else NOT_READY
+
+    def http_enter(self, address: str | None) -> bool:
+        """Count a connection that speaks HTTP; False if its address has too many already.
+
+        Listed proxies and Unix domain sockets stand for many clients and are not counted.
+        """
+        if address is None or not self.http_connections or self.proxies.trusts(address):
+            return True
+        key = address_key(address)
+        count = self._http_addresses.get(key, 0)
+        if count >= self.http_connections:
+            return False
+        self._http_addresses[key] = count + 1
+        return True
+
+    def http_leave(self, address: str | None) -> None:
+        """Undo one successful :meth:`http_enter`."""
+        key = "" if address is None else address_key(address)
+        count = self._http_addresses.get(key, 0) - 1
+        if count > 0:
+            self._http_addresses[key] = count
+        else:
+            self._http_addresses.pop(key, None)
 
     def remove(self, connection: "WebSocketTransport") -> None:
         """Forget a connection that is gone."""

@@ -7,6 +7,7 @@ import msgspec
 from channel_server.errors import DefinitionError
 from channel_server.limits import SocketLimits
 from channel_server.origin import check_policy
+from channel_server.rate_limit import Buckets, address_key
 from channel_server.socket import Socket
 from channel_server.transport.request import split_path
 
@@ -33,13 +34,14 @@ class Mount(msgspec.Struct, frozen=True, eq=False):
 class Place:
     """A mount, ready to be matched against request paths."""
 
-    __slots__ = ("addresses", "limits", "mount", "segments")
+    __slots__ = ("_upgrades", "addresses", "limits", "mount", "segments")
 
     def __init__(self, mount: Mount) -> None:
         self.mount = mount
         self.limits = mount.effective_limits()
         self.segments = tuple(mount.path.strip("/").split("/")) if mount.path.strip("/") else ()
         self.addresses: dict[str, int] = {}
+        self._upgrades = Buckets(self.limits.upgrades)
         check_policy(self.limits.check_origin)
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
@@ -53,6 +55,10 @@ class Place:
             elif pattern != segment:
                 return None
         return variables
+
+    def upgrade_wait(self, address: str | None, now: float) -> float:
+        """Count a request from ``address``; the seconds it should wait, 0 if it may go on."""
+        return 0.0 if address is None else self._upgrades.take(address_key(address), now)
 
     def enter(self, address: str | None) -> bool:
         """Count a connection from ``address``; False if it has too many already."""

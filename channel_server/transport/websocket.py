@@ -26,6 +26,7 @@ from channel_server.transport.handshake import (
     TOO_MANY,
     Handshake,
     Refusal,
+    too_often,
 )
 from channel_server.transport.hub import Hub
 from channel_server.transport.incoming import DEADLINE_ERROR, Incoming
@@ -152,6 +153,8 @@ class WebSocketTransport(Incoming):
         closed = hub.closed_for_now()
         if closed is not None:
             self._refuse(closed)
+        elif wait := place.upgrade_wait(self._address, self._loop.time()):
+            self._refuse(too_often(wait))
         elif not place.enter(self._address):
             self._refuse(TOO_MANY)
         else:

@@ -4,6 +4,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
+from handlers.http.address_rates import AddressRates
 from handlers.http.api.routes import api_router
 from handlers.http.backend import Backend, state_for
 from handlers.http.cors import Cors
@@ -67,4 +68,5 @@ def build_http_app(application: Backend) -> ASGIApp:
         state=state_for(application),
     )
     page = Page(Finishing(app), PageFiles(dashboard_folder()))
-    return SecurityHeaders(Cors(page, settings.cors_origins))
+    limited = AddressRates(page, application.gateway.rates.addresses)
+    return SecurityHeaders(Cors(limited, settings.cors_origins))

@@ -11,6 +11,8 @@ from litestar import Request
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 
 from handlers.http.backend import backend_of
+from handlers.http.errors import ProblemError
+from handlers.request_rates import wait_for
 from handlers.run_tokens import User
 
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -25,10 +27,15 @@ def user_of(request: Request[Any, Any, Any], *, in_query: bool = False) -> User:
 
     Raises:
         NotAuthorizedException: There is no token, or it is not genuine or not in force: 401.
+        ProblemError: The user asks too often: 429.
     """
-    user = backend_of(request.app.state).gateway.user_tokens.verify(_token(request, in_query))
+    gateway = backend_of(request.app.state).gateway
+    user = gateway.user_tokens.verify(_token(request, in_query))
     if user is None:
         raise NotAuthorizedException("A valid user token is needed.", headers=_CHALLENGE)
+    wait = wait_for(gateway.rates.users, user.subject)
+    if wait:
+        raise ProblemError("rate_limited", retry_after=wait)
     return user
 
 

@@ -15,8 +15,9 @@ from litestar.params import FromPath
 
 from handlers.gateway import Gateway
 from handlers.http.backend import backend_of
-from handlers.http.errors import Problem, error_response, unavailable
+from handlers.http.errors import Problem, error_response, problem_response, unavailable
 from handlers.http.webhook_request import NotJsonError, describe_request, json_body
+from handlers.request_rates import wait_for
 from handlers.run_context import insist
 from handlers.webhook_replies import DrainingError, Outcome, ResponseConfig
 from schema import views, webhook_triggers, work_orders
@@ -59,8 +60,9 @@ async def receive_webhook(
     Answers 200 with the ids, or what the run gives when the caller waits for it; 202 with the ids
     when the server drains while it waits (the run goes on); 403 when the
     trigger or its workflow is disabled, 404 when it is unknown, 408 when the body does not arrive,
-    413 when it is too large, 415 when it is no JSON, 429 when too many callers wait, 503 while the
-    server drains or the database is away, 504 when the run does not end in time (it goes on).
+    413 when it is too large, 415 when it is no JSON, 429 when too many callers wait or the project
+    gets too many calls, 503 while the server drains or the database is away, 504 when the run does
+    not end in time (it goes on).
     """
     gateway = backend_of(state).gateway
     if gateway.draining:
@@ -68,6 +70,9 @@ async def receive_webhook(
     trigger = await _find_trigger(gateway, trigger_id)
     if isinstance(trigger, Refused):
         return _refusal(trigger)
+    wait = wait_for(gateway.rates.projects, trigger.project_id)
+    if wait:
+        return problem_response("rate_limited", retry_after=wait)
     if not trigger.enabled:
         return error_response(403, "This trigger is disabled.", code="disabled")
     try:

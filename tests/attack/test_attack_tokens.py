@@ -141,7 +141,7 @@ FORGED: list[tuple[str, Forge]] = [
     ("no subject", lambda t, c: signed(HS256, c | {"sub": None}, user_key(t))),
     ("projects as text", lambda t, c: signed(HS256, c | {"projects": "*"}, user_key(t))),
     ("projects as a wildcard", lambda t, c: signed(HS256, c | {"projects": ["*"]}, user_key(t))),
-    ("an unknown role", lambda t, c: signed(HS256, c | {"role": "admin"}, user_key(t))),
+    ("an unknown role", lambda t, c: signed(HS256, c | {"role": "root"}, user_key(t))),
     ("a list as role", lambda t, c: signed(HS256, c | {"role": ["viewer"]}, user_key(t))),
     ("a list as claims", lambda t, _c: signed(HS256, [1], user_key(t))),
     ("claims that are no json", lambda t, _c: signed(HS256, b"\xff{", user_key(t))),
