@@ -110,7 +110,8 @@ class JoinAttempt:
 
     def _run(self) -> None:
         if self._answered:
-            self._runner.terminated()
+            # Later: its end begins the next one, and a thousand of them would be a thousand deep.
+            asyncio.get_running_loop().call_soon(self._runner.terminated)
             return
         try:
             result = self._runner.channel.join(self._message.payload)
