@@ -230,6 +230,7 @@ class Application:
         self._listener = Listener(
             self.settings.database_url, self._notices.received, self._notices.resync
         )
+        self.gateway.listening = self._listener.connected.is_set
         await self._listener.start()
         try:
             async with asyncio.timeout(LISTENER_PATIENCE):

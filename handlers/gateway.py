@@ -1,6 +1,7 @@
 """What all channels, services and controllers of one application share."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
@@ -53,6 +54,7 @@ class Gateway:
 
     Attributes:
         draining: claims are answered with no runs from now on.
+        listening: says whether this process hears the notices of the database.
         engine: durable jobs; started and stopped with the application.
         feed: pipelines as they change.
         feeds: runs and projects as they change.
@@ -90,6 +92,7 @@ class Gateway:
         self.presence.changed = self.workers_feed.changed
         metrics.workers = lambda: self.presence.connected
         self.draining = False
+        self.listening: Callable[[], bool] = lambda: False
 
     def run_token(self, owner: Owner, run_timeout_ms: int | None) -> str:
         """The token that comes with a claim; it outlives the run and its outages."""

@@ -53,7 +53,7 @@ async def readyz(
 ) -> Response[Readiness]:
     """Answer 200 when requests can be served, else 503; the body says which check failed."""
     backend = backend_of(state)
-    database, tables = await asyncio.gather(_database(backend), _migrations(backend))
+    database, tables = await asyncio.gather(check_database(backend), check_migrations(backend))
     checks = {"database": database, "migrations": tables, "drain": _drain(backend)}
     ready = all(check.ok for check in checks.values())
     return Response(Readiness(ready, checks), status_code=200 if ready else 503)
@@ -64,7 +64,8 @@ def _drain(backend: Backend) -> Check:
     return Check(not draining, "the server is shutting down" if draining else None)
 
 
-async def _database(backend: Backend) -> Check:
+async def check_database(backend: Backend) -> Check:
+    """Say whether the database answers."""
     try:
         async with asyncio.timeout(PATIENCE):
             answer = await backend.gateway.repo.fetchrow(ALIVE)
@@ -77,7 +78,8 @@ async def _database(backend: Backend) -> Check:
     return Check(ok=True)
 
 
-async def _migrations(backend: Backend) -> Check:
+async def check_migrations(backend: Backend) -> Check:
+    """Say whether the tables are those of this release."""
     try:
         async with asyncio.timeout(PATIENCE):
             status = await migrations.status(backend.gateway.settings.database_url)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from schema.absence import online
 from schema.fragments import run_json, step_json, work_order_json
 from schema.lifecycle import FINAL_STATES, IN_FLIGHT
 from schema.reading.graphs import graph_json
@@ -47,11 +48,14 @@ _HISTORY: Final = f"""coalesce((
     FROM (SELECT * FROM run_events WHERE run_id = r.id
       ORDER BY version DESC LIMIT {LONGEST_HISTORY}) e), '[]')"""
 
-# Only what the rows themselves show to be missing; nothing is guessed.
+# What was remarked, and what the rows themselves show to be missing; nothing is guessed.
 _GAPS: Final = f"""(
     SELECT coalesce(jsonb_agg(jsonb_build_object('event', g.event, 'step_id', g.step_id,
       'noticed_at', g.noticed_at, 'because', g.because) ORDER BY g.noticed_at, g.event), '[]')
-    FROM (
+    FROM (SELECT DISTINCT ON (event, step_id) * FROM (
+      SELECT m.event, m.step_id, m.at AS noticed_at, coalesce(m.detail, 'it never came') AS because
+      FROM run_remarks m WHERE m.run_id = r.id AND m.kind = 'missing'
+      UNION ALL
       SELECT 'run:start' AS event, NULL::uuid AS step_id, r.finished_at AS noticed_at,
         'the run ended as ' || r.state || ' without having been started' AS because
       WHERE r.state IN {FINAL_STATES} AND r.claimed_at IS NOT NULL AND r.started_at IS NULL
@@ -65,11 +69,21 @@ _GAPS: Final = f"""(
       SELECT 'step:complete', s.id, s.finished_at, 'closed with the run, without a report'
       FROM run_steps rs JOIN steps s ON s.id = rs.step_id
       WHERE rs.run_id = r.id AND s.finished_at IS NOT NULL AND s.complete_fingerprint IS NULL
-    ) g)"""
+    ) missing ORDER BY event, step_id, noticed_at) g)"""
+
+_REMARKS: Final = """coalesce((
+    SELECT jsonb_agg(jsonb_build_object('kind', m.kind, 'event', m.event, 'step_id', m.step_id,
+      'at', m.at, 'detail', m.detail, 'count', m.count) ORDER BY m.at, m.id)
+    FROM run_remarks m WHERE m.run_id = r.id), '[]')"""
+
+_ONLINE: Final = f"""(
+    SELECT EXISTS (SELECT 1 FROM worker_sessions w JOIN servers v ON v.id = w.server_id
+      WHERE w.worker_id = own.worker_id AND {online("w", "v", "$3")})
+    FROM worker_sessions own WHERE own.id = r.session_id)"""
 
 _LEASE: Final = f"""CASE WHEN r.state IN {IN_FLIGHT} THEN jsonb_build_object(
     'worker_name', r.worker_name, 'worker_id', r.worker_id, 'epoch', r.lease_epoch,
-    'joined', r.joined_at IS NOT NULL, 'online', NULL::boolean, 'since', r.claimed_at) END"""
+    'joined', r.joined_at IS NOT NULL, 'online', {_ONLINE}, 'since', r.claimed_at) END"""
 
 RUN: Final = Statement(
     "run_detail.run",
@@ -82,7 +96,7 @@ SELECT jsonb_build_object(
   'steps', {_STEPS},
   'history', {_HISTORY},
   'gaps', {_GAPS},
-  'remarks', '[]'::jsonb,
+  'remarks', {_REMARKS},
   'lease', {_LEASE},
   'cursor', r.version)::text AS payload
 FROM runs r JOIN snapshots n ON n.id = r.snapshot_id JOIN workflows f ON f.id = r.workflow_id
@@ -105,9 +119,18 @@ class Visible(msgspec.Struct, frozen=True):
     state: str
 
 
-async def run(repo: Runner, run_id: UUID, projects: list[UUID] | None) -> str | Refused | None:
-    """Return a run as JSON text; None if there is none in these projects (None: in any)."""
-    row = await repo.fetchrow(RUN, run_id, projects)
+async def run(
+    repo: Runner, run_id: UUID, projects: list[UUID] | None, *, gone_after_s: float = 60.0
+) -> str | Refused | None:
+    """Return a run as JSON text; None if there is none in these projects.
+
+    Args:
+        repo: Where to.
+        run_id: The run.
+        projects: Look in these projects only; None is all.
+        gone_after_s: Seconds after which a server that is not seen has no workers.
+    """
+    row = await repo.fetchrow(RUN, run_id, projects, gone_after_s)
     return row if row is None or isinstance(row, Refused) else row["payload"]
 
 

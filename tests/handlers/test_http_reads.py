@@ -8,11 +8,14 @@ import httpx
 import msgspec
 import pytest
 
+import migrations
+from handlers.application import Application
 from handlers.http.api import run_logs, shapes
+from handlers.http.api.health import Health
 from schema.reading import run_list, work_order_list
 from schema.refused import Refused
 from schema.repo import Statement, connection
-from tests.handlers.bench import Run, stamp
+from tests.handlers.bench import SECRET, Bench, Run, settings, stamp
 from tests.handlers.conftest import MakeBench
 from tests.handlers.http_bench import Web, problem
 from tests.schema.world import World, project, workflow
@@ -316,6 +319,55 @@ async def test_statistics_that_are_behind_need_attention(make_bench: MakeBench) 
     assert [item["kind"] for item in shown["attention"]] == ["stale"]
 
 
+async def test_workers_are_listed_with_the_runs_that_may_be_seen(
+    database_url: str, make_bench: MakeBench
+) -> None:
+    app = await Application(settings(database_url, pipelines="off")).start()
+    web = Web(Bench(app, (await make_bench()).world))
+    try:
+        run = await web.bench.started()
+        async with web.client("viewer") as reader:
+            (worker,) = (await get(reader, "/api/workers", shapes.WorkerList))["workers"]
+            overview = await get(reader, "/api/overview", shapes.Overview)
+            shown = await get(reader, f"/api/runs/{run.id}", shapes.RunDetail)
+        assert (worker["id"], worker["online"]) == ("worker-1", True)
+        assert (worker["runs"], worker["runs_held"]) == ([str(run.id)], 1)
+        assert [each["id"] for each in overview["workers"]] == ["worker-1"]
+        assert shown["lease"]["online"] is True
+        async with web.client("viewer", [uuid4()]) as stranger:
+            (worker,) = (await get(stranger, "/api/workers", shapes.WorkerList))["workers"]
+        assert (worker["runs"], worker["runs_held"]) == ([], 0)
+        await web.bench.close()
+    finally:
+        await app.stop(drain=False)
+
+
+async def test_health_tells_the_signed_in_what_is_checked_and_which_limits_hold(
+    database_url: str, make_bench: MakeBench
+) -> None:
+    app = await Application(settings(database_url, cancel_grace=7)).start()
+    web = Web(Bench(app, (await make_bench()).world))
+    try:
+        await web.bench.enqueue()
+        async with web.client("viewer") as reader:
+            shown = await get(reader, "/api/health", Health)
+            assert shown["ready"], shown
+            assert shown["database"] == {"ok": True, "detail": None}
+            assert (shown["queue"]["depth"], shown["stale_stats"]) == (1, 0)
+            assert shown["versions"]["postgresql"]
+            assert shown["versions"]["migration"] == migrations.revisions()[-1]
+            assert (shown["limits"]["cancel_grace"], shown["limits"]["api.bulk"]) == (7, 10_000)
+            assert shown["limits"]["socket.worker.max_frame_bytes"] == 32 * 1024 * 1024
+            text = str(shown)
+            for secret in (SECRET, database_url, app.settings.credentials_key):
+                assert secret not in text
+            await app.repo.close()
+            shown = await get(reader, "/api/health", Health)
+        assert (shown["ready"], shown["database"]["ok"], shown["queue"]) == (False, False, None)
+    finally:
+        await app.stop(drain=False)
+
+
 async def test_somebody_elses_is_not_there(web: Web) -> None:
     run, _ = await worked(web)
     created = await web.bench.enqueue()
@@ -349,7 +401,7 @@ async def test_somebody_elses_is_not_there(web: Web) -> None:
 
 
 READS = (
-    "me", "projects", "overview", "workers", "workflows", "work-orders", "runs", "stats",
+    "me", "projects", "overview", "health", "workers", "workflows", "work-orders", "runs", "stats",
     f"runs/{uuid4()}", f"runs/{uuid4()}/logs", f"workflows/{uuid4()}", f"dataclips/{uuid4()}",
 )  # fmt: skip
 
@@ -396,6 +448,8 @@ async def test_while_the_database_is_away_everything_is_503_with_retry_after(
 ) -> None:
     await web.bench.app.repo.close()
     for path in READS:
+        if path == "health":
+            continue
         answer = await reader.get(f"/api/{path}")
         assert problem(answer) == (503, "unavailable"), path
         assert answer.headers["retry-after"] == "2"

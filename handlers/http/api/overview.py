@@ -7,9 +7,12 @@ import msgspec
 from litestar import Response, get
 from litestar.params import FromQuery
 
+from handlers.gateway import Gateway
 from handlers.http.api.access import Asked, accept, answer, asker, gateway_of, scope
 from handlers.http.api.shapes import Overview, WorkerList
-from schema.reading import overview, worker_list
+from schema import workers
+from schema.reading import overview
+from schema.workers import Worker
 
 
 @get("/overview")
@@ -27,9 +30,8 @@ async def show_overview(
             counted=bool(settings.run_statistics_cron),
         )
     )
-    workers = accept(await worker_list.workers(gateway.repo, projects))
     body: dict[str, Any] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    body["workers"] = msgspec.Raw(workers.encode())
+    body["workers"] = await _workers(gateway, projects)
     return answer(Overview, msgspec.json.encode(body))
 
 
@@ -37,7 +39,12 @@ async def show_overview(
 async def list_workers(
     request: Asked, project: FromQuery[UUID | None] = None
 ) -> Response[WorkerList]:
-    """List the workers that are connected, with the runs that they hold."""
+    """List workers that are connected, hold runs or went a moment ago, with the runs they hold."""
     projects = scope(asker(request), project)
-    text = accept(await worker_list.workers(gateway_of(request).repo, projects))
-    return answer(WorkerList, f'{{"workers":{text}}}', keep=True)
+    body = {"workers": await _workers(gateway_of(request), projects)}
+    return answer(WorkerList, msgspec.json.encode(body), keep=True)
+
+
+async def _workers(gateway: Gateway, projects: list[UUID]) -> list[Worker]:
+    gone_after = gateway.settings.worker_gone_after
+    return accept(await workers.connected(gateway.repo, projects, gone_after_s=gone_after))

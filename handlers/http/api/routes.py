@@ -9,6 +9,7 @@ from litestar.handlers import BaseRouteHandler
 
 from handlers.http.api import (
     dataclips,
+    health,
     me,
     overview,
     run_actions,
@@ -43,7 +44,7 @@ def api_router() -> Router:
         *(run_actions.retry_run, run_actions.cancel_run, run_bulk.bulk),
         *(run_logs.list_logs, run_logs.download_logs),
         *(work_orders.list_work_orders, dataclips.show_dataclip, statistics.show_statistics),
-        *(overview.show_overview, overview.list_workers),
+        *(overview.show_overview, overview.list_workers, health.show_health),
     ]
     return Router(
         "/api",

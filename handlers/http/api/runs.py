@@ -75,6 +75,7 @@ async def list_runs(
 @get("/runs/{run_id:uuid}")
 async def show_run(request: Asked, run_id: FromPath[UUID]) -> Response[RunDetail]:
     """Show a run: steps, graph, history, what is missing, and who holds it."""
-    projects = scope(asker(request))
-    text = await run_detail.run(gateway_of(request).repo, run_id, projects)
+    projects, gateway = scope(asker(request)), gateway_of(request)
+    gone_after = gateway.settings.worker_gone_after
+    text = await run_detail.run(gateway.repo, run_id, projects, gone_after_s=gone_after)
     return answer(RunDetail, found(text, "run"), keep=True)

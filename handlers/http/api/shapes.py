@@ -415,16 +415,16 @@ class Attention(Shape, frozen=True, kw_only=True):
 
 
 class Worker(Shape, frozen=True, kw_only=True):
-    """A worker that is connected, or holds runs; `runs` are those that the token may see."""
+    """A worker that is or was connected; `runs` are those that it holds and the token may see."""
 
     id: str
     name: str | None
     version: str | None
     capacity: int | None
-    connected_at: Moment | None
-    seen_at: Moment | None
+    connected_at: Moment
+    seen_at: Moment
     online: bool
-    server: str | None
+    server: str
     runs: list[UUID]
     runs_held: int
 
