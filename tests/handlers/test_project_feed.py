@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import threading
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,9 +14,10 @@ from channel_server.client_errors import JoinRefused
 from handlers.feeds import project_feed, project_reader
 from schema.outcomes import Owner
 from schema.positions import Position
-from schema.repo import connection
+from schema.repo import Repo, connection
 from tests.handlers.bench import Bench
 from tests.handlers.follower import Follower, event, opened
+from tests.schema.world import World
 
 Change = tuple[str, int]
 
@@ -310,3 +313,54 @@ async def test_a_slow_sweep_makes_cursors_longer_and_then_live_telling_stops(
     await bench.app.gateway.feeds.settle()
     await watcher.until(15)
     assert (await watcher.rest()).runs == await committed(bench)
+
+
+def elsewhere(dsn: str, work: Callable[[World], Awaitable[Any]], project: Any) -> Any:
+    """Do something by another process while nothing happens in this one.
+
+    What this one has asked the database is answered before, and read after.
+    """
+    results: list[Any] = []
+
+    async def run() -> None:
+        repo = await Repo.connect(dsn, min_size=1, max_size=1)
+        busy = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'channel_server' AND state = 'active'"
+            " AND pid <> pg_backend_pid()"
+        )
+        world = World(repo, project)
+        while await world.value(busy):
+            pass
+        results.append(await work(world))
+        await repo.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    thread.join(30)
+    return results[0]
+
+
+async def test_what_is_told_between_the_sweep_and_its_answer_is_told_once_to_who_arrives(
+    bench: Bench,
+) -> None:
+    watcher = await Follower.join(bench, topic(bench))
+    owner = await bench.world.claimed()
+    await bench.app.gateway.feeds.sweep()
+    project = bench.world.project
+    bench.app.gateway.publish_event(event(owner, project.id, await bench.world.start(owner)))
+    statements = bench.app.repo.statements_run
+    arriving = asyncio.create_task(Follower.join(bench, topic(bench), watcher.reply["cursor"]))
+    while bench.app.repo.statements_run < statements + 2:  # noqa: ASYNC110 (it replays, it sweeps)
+        await asyncio.sleep(0)
+    end = elsewhere(bench.app.repo.dsn, lambda world: world.complete(owner), project)
+    bench.app.gateway.publish_event(event(owner, project.id, end))
+    arrived = await arriving
+    await arrived.until(4)
+    await bench.app.gateway.feeds.sweep()
+    assert (await arrived.rest()).runs == await committed(bench)
+    assert (await watcher.rest()).runs == await committed(bench)
+    for each in (watcher, arrived):
+        late = await Follower.join(bench, topic(bench), each.cursor)
+        assert late.reply["complete"] is True
+        assert (await late.rest()).got == []
