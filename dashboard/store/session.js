@@ -43,6 +43,8 @@ export function signIn(value) {
   const given = text.includes('#') ? takeToken(text.slice(text.indexOf('#'))).token : text;
   if (!given) return;
   keep(given);
+  // The end of the token before is not that of this one.
+  if (me.peek()) me.value = { .../** @type {Me} */ (me.peek()), expires_at: null };
   token.value = given;
   signInReason.value = null;
 }

@@ -78,7 +78,7 @@ class Stage:
     @property
     def url(self) -> str:
         """Where the page is."""
-        return self.app.endpoint.http_url
+        return f"http://{self._settings.host}:{self._settings.port}"
 
     @property
     def workflow(self) -> ProvisionedWorkflow:
