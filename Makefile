@@ -11,8 +11,8 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help install demo test lint types contracts check coverage bench fuzz soak simulation audit lock \
-	clean
+.PHONY: help install demo test lint types contracts check coverage bench fuzz soak simulation chaos audit \
+	lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ simulation: $(STAMP) ## Play schedules of sessions and lifecycle: COUNT=100000 S
 
 fuzz: $(STAMP) ## Feed the decoders with mutants for SECONDS; keep what breaks them in the corpus.
 	@$(BIN)/python -m tests.attack.mutants $(or $(SECONDS),60) $(SEED)
+
+chaos: $(STAMP) ## Load and troubles until something is wrong: SECONDS=3600 SEED=1 EACH=30.
+	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1) --each $(or $(EACH),30)
 
 audit: $(STAMP) ## Ask the index for known vulnerabilities of what is pinned.
 	@$(BIN)/pip-audit -r requirements.lock --disable-pip --no-deps

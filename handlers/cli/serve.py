@@ -88,8 +88,12 @@ async def start(application: Any, settings: Settings) -> None:
     Raises:
         CommandError: The database cannot be reached, or the port cannot be had.
     """
+
+    async def opened(_url: str) -> None:
+        await application.open()
+
     # The tables were there a moment ago; the database may be gone all the same.
-    await reach(lambda _url: application.open(), settings.database_url)
+    await reach(opened, settings.database_url)
     try:
         await application.start()
     except OSError as error:

@@ -55,6 +55,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.model = Model(self.policy)
         self.leases: list[Lease] = []
         self.sent: list[tuple[str, Lease, Payload, str]] = []
+        self.gone: set[str] = set()
         self.number = 0
         self.restarted = False
         self.watched: Run | None = None
@@ -85,20 +86,23 @@ class LifecycleMachine(RuleBasedStateMachine):
         stage = self.stage
 
         async def send() -> Reply:
-            channel = await stage.join(self.seat(lease, worker), topic, {"token": lease.token})
+            seat = self.seat(lease, worker)
+            channel, fresh = await stage.join(seat, topic, {"token": lease.token})
+            if fresh:
+                self.heard(lease, seat)
             return await stage.call(channel, event, payload)
 
-        self.heard(lease)
         return stage.go(send())
 
     def seat(self, lease: Lease, worker: str) -> str:
         """A connection of a worker: one for each lease, as one socket joins a topic once."""
         return f"{worker}/{lease.epoch}"
 
-    def heard(self, lease: Lease) -> None:
-        """A join with the current lease makes the claim heard."""
+    def heard(self, lease: Lease, seat: str) -> None:
+        """A join with the current lease makes the claim heard, and its worker one to be missed."""
+        self.gone.discard(seat)
         if lease.run.lease is lease:
-            lease.run.joined = True
+            lease.run.joined, lease.run.seat = True, seat
 
     def report(self, event: str, lease: Lease, payload: Payload, worker: str) -> None:
         """Push an event, and compare its reply with that of the model."""
@@ -182,17 +186,18 @@ class LifecycleMachine(RuleBasedStateMachine):
         stage = self.stage
 
         async def claim() -> Reply:
-            queue = await stage.join(worker, "worker:queue")
+            queue, _ = await stage.join(worker, "worker:queue")
             return await stage.call(queue, "claim", {"demand": demand, "worker_name": worker})
 
         expected = self.model.claimable()[:demand]
         status, response = stage.go(claim())
+        self.gone.discard(worker)
         offers = response["runs"]
         assert status == "ok"
         assert [offer["id"] for offer in offers] == [str(run.id) for run in expected]
         for offer in offers:
             run = self.model.runs[UUID(offer["id"])]
-            self.leases.append(self.model.claim(run, offer["token"]))
+            self.leases.append(self.model.claim(run, offer["token"], worker))
 
     @rule(index=pick)
     def cancel(self, index: int) -> None:
@@ -211,14 +216,37 @@ class LifecycleMachine(RuleBasedStateMachine):
     def join(self, index: int, worker: str) -> None:
         lease = self.lease(index)
         topic, payload = f"run:{lease.run.id}", {"token": lease.token}
-        self.stage.go(self.stage.rejoin(self.seat(lease, worker), topic, payload))
-        self.heard(lease)
+        seat = self.seat(lease, worker)
+        self.stage.go(self.stage.rejoin(seat, topic, payload))
+        self.heard(lease, seat)
 
     @rule(worker=workers)
     def lose_connection(self, worker: str) -> None:
         stage = self.stage
         for seat in [name for name in stage.seats() if name.partition("/")[0] == worker]:
             stage.go(stage.drop(seat))
+
+    @precondition(lambda self: self.stage.seats())
+    @rule(index=pick)
+    def say_goodbye(self, index: int) -> None:
+        """A worker closes its connection: what it did not start goes back at once."""
+        seats = self.stage.seats()
+        seat = seats[index % len(seats)]
+        self.stage.go(self.stage.drop(seat, clean=True))
+        for run in self.all_runs:
+            if run.state == "claimed" and run.seat == seat:
+                self.model.release(run)
+
+    @precondition(lambda self: any(run.seat for run in self.all_runs))
+    @rule(index=pick)
+    def vanish(self, index: int) -> None:
+        """A worker is gone for so long that its runs are lost at the next sweep."""
+        seats = sorted({run.seat for run in self.all_runs if run.seat is not None})
+        seat = seats[index % len(seats)]
+        self.stage.go(self.stage.vanish(seat))
+        self.gone.add(seat)
+        if index % 2:
+            self.sweep()
 
     @precondition(lambda self: self.leases)
     @rule(index=pick, worker=workers, moment=moments)
@@ -393,7 +421,9 @@ class LifecycleMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.stage.go(self.stage.janitor())
         for run in self.all_runs:
-            if run.state in HELD and run.age > TIMEOUT:
+            if run.state in HELD and run.seat in self.gone:
+                self.model.lose(run, "LostAfterDisconnect")
+            elif run.state in HELD and run.age > TIMEOUT:
                 self.model.lose(run)
         for run in self.all_runs:
             if run.state not in UNFINISHED:

@@ -66,6 +66,7 @@ class Run:
     epoch: int = 0
     lease: Lease | None = None
     joined: bool = False
+    seat: str | None = None
     age: float = 0.0
     started: Payload | None = None
     completed: Payload | None = None
@@ -135,9 +136,9 @@ class Model:
         runs = [run for run in self.runs.values() if run.state == "available"]
         return sorted(runs, key=lambda run: (run.queue != "manual", run.priority, run.number))
 
-    def claim(self, run: Run, token: str) -> Lease:
-        """A run was handed out."""
-        run.state, run.joined, run.age = "claimed", False, 0.0
+    def claim(self, run: Run, token: str, seat: str | None = None) -> Lease:
+        """A run was handed out, on the connection of a worker."""
+        run.state, run.joined, run.age, run.seat = "claimed", False, 0.0, seat
         run.epoch += 1
         run.lease = Lease(run, token, run.epoch)
         run.tell()
@@ -146,6 +147,7 @@ class Model:
     def release(self, run: Run) -> None:
         """A claim went back to the queue."""
         run.state, run.lease, run.joined, run.age = "available", None, False, 0.0
+        run.seat = None
         run.tell()
 
     def cancel(self, run: Run) -> bool:

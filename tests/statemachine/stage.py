@@ -15,7 +15,7 @@ from handlers.application import USER_MOUNT, WORKER_MOUNT, Application
 from handlers.config import Settings
 from handlers.janitor import Janitor
 from handlers.leases import LeaseWatch
-from schema.outcomes import Event
+from schema.outcomes import Event, Watch
 from schema.repo import connection
 from tests.handlers.bench import settings
 from tests.schema.world import World
@@ -24,14 +24,15 @@ from tests.statemachine.model import Policy, Reply
 T = TypeVar("T")
 
 UNHEARD: Final = 1_000.0
+GONE: Final = 5_000.0
 TIMEOUT: Final = 10_000.0
-"""Seconds after which claims are released and runs are lost: only moved clocks reach them."""
+"""Seconds after which claims are released, and runs are lost: only moved clocks reach them."""
 
 PATIENCE: Final = 10.0
 
 _FORGET: Final = """
 DELETE FROM log_lines; DELETE FROM run_steps; DELETE FROM run_events; DELETE FROM runs;
-DELETE FROM steps; DELETE FROM work_orders; DELETE FROM dataclips"""
+DELETE FROM steps; DELETE FROM work_orders; DELETE FROM dataclips; DELETE FROM worker_sessions"""
 
 SNAPSHOT: Final = """
 SELECT r.id, r.state, r.version, r.lease_epoch AS epoch, r.joined_at IS NOT NULL AS joined,
@@ -115,6 +116,14 @@ class Stage:
     async def _reopen(self) -> None:
         await self._end()
         self.app = await Application(self._settings(self.policy)).open()
+        # It judges absence as a server does that has watched for a day.
+        presence = self.app.gateway.presence
+        presence.watch = Watch(presence.server.id, 86_400.0)
+        assert await presence.beat()
+        await self.execute(
+            "UPDATE servers SET watching_since = now() - interval '1 day' WHERE id = $1",
+            presence.server.id,
+        )
         self._sockets = self.app.sockets
         if self.world is None:
             self.world = await World.create(self.app.repo)
@@ -128,6 +137,7 @@ class Stage:
             unheard_claim_after=UNHEARD,
             run_timeout=TIMEOUT,
             run_grace=0.0,
+            worker_gone_after=GONE,
             database_pool_size=2,
         )
 
@@ -190,28 +200,40 @@ class Stage:
             self._workers[name] = await connect(
                 self._sockets[WORKER_MOUNT], {"token": token}, pubsub=app.pubsub
             )
+            await app.gateway.presence.settled(PATIENCE)
         return self._workers[name]
 
     def seats(self) -> list[str]:
         """The connections of workers that are open."""
         return list(self._workers)
 
-    async def drop(self, name: str) -> None:
-        """The connection of a worker is lost without a word."""
+    async def drop(self, name: str, *, clean: bool = False) -> None:
+        """The connection of a worker is lost without a word, or with a goodbye."""
         socket = self._workers.pop(name, None)
         for key in [key for key in self._channels if key[0] == name]:
             del self._channels[key]
         if socket is not None:
-            await socket.peer.abort()
+            await (socket.close() if clean else socket.peer.abort())
+            await self._open_app().gateway.presence.settled(PATIENCE)
 
-    async def join(self, name: str, topic: str, payload: Any = None) -> ChannelClient:
-        """A channel of a worker, joined."""
+    async def vanish(self, name: str) -> None:
+        """A worker's connection was lost long ago."""
+        await self.drop(name)
+        await self.execute(
+            "UPDATE worker_sessions SET disconnected_at = disconnected_at"
+            " - make_interval(secs => $2) WHERE worker_id = $1 AND disconnected_at IS NOT NULL",
+            *(name, GONE + 60),
+        )
+
+    async def join(self, name: str, topic: str, payload: Any = None) -> tuple[ChannelClient, bool]:
+        """A channel of a worker, joined, and whether it had to be."""
         channel = self._channels.get((name, topic))
-        if channel is None:
-            socket = await self.worker(name)
-            channel = await socket.join(topic, payload, timeout=PATIENCE)
-            self._channels[name, topic] = channel
-        return channel
+        if channel is not None:
+            return channel, False
+        socket = await self.worker(name)
+        channel = await socket.join(topic, payload, timeout=PATIENCE)
+        self._channels[name, topic] = channel
+        return channel, True
 
     async def rejoin(self, name: str, topic: str, payload: Any) -> None:
         """Join a topic in any case, replacing a join that there may be."""
