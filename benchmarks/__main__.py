@@ -1,4 +1,4 @@
-"""``python -m benchmarks [echo|fanout|idle|runs|emissions …] [--json]``."""
+"""``python -m benchmarks [echo|fanout|idle|runs|emissions …|attacks] [--json]``."""
 
 import argparse
 import sys
@@ -8,18 +8,21 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import emissions, runs, sockets
+from benchmarks import attacks, emissions, runs, sockets
 from benchmarks.process import pin_generator, raise_file_limit, running
 from benchmarks.report import Figures, Result, as_json, show, summarise
 
 NAMES: Final = ("echo", "fanout", "idle", "runs", "emissions")
+ATTACKS: Final = "attacks"
 _ROOMS: Final = "benchmarks.rooms"
 
 
 def main() -> int:
     """Measure what was asked for, and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", choices=[*NAMES, []], help="default: all")
+    parser.add_argument(
+        "scenarios", nargs="*", choices=[*NAMES, ATTACKS, []], help="default: all but attacks"
+    )
     parser.add_argument("--repeat", type=int, default=5, help="repetitions (%(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each one (%(default)s)")
     parser.add_argument("--connections", type=int, default=10_000, help="idle (%(default)s)")
@@ -31,6 +34,13 @@ def main() -> int:
     pin_generator()
     wanted = options.scenarios or list(NAMES)
     results: list[Result] = []
+    if ATTACKS in wanted:
+        with running(_ROOMS) as server:
+            effects = [
+                attacks.measure(server, name, seconds=options.seconds, repeat=options.repeat)
+                for name in attacks.ATTACKS
+            ]
+        attacks.show(effects)
     with Progress(console=Console(stderr=True), transient=True) as progress:
 
         def repeat(name: str, unit: str, goal: str, once: Callable[[], Figures]) -> None:
@@ -70,7 +80,7 @@ def main() -> int:
                 )
     if options.json:
         sys.stdout.write(as_json(results) + "\n")
-    else:
+    elif results:
         show(results)
     return 0
 

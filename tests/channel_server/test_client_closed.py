@@ -46,7 +46,7 @@ async def test_a_push_on_a_closed_client_fails_at_once(client: Client) -> None:
     room = client.channel("room:1")
     await room.join()
     await client.close()
-    with pytest.raises(ChannelClosed, match="the client was closed"):
+    with pytest.raises(ChannelClosed):
         await asyncio.wait_for(room.push("echo"), 5)
 
 
