@@ -177,6 +177,7 @@ class Application:
         await self._stop_services()
         await gateway.feeds.stop()
         gateway.work_available.close()
+        await gateway.remarks.close()
         await gateway.presence.close()
         await gateway.workers_feed.close()
         await gateway.repo.close(timeout=CLOSE_TIMEOUT)

@@ -17,6 +17,7 @@ from handlers.log_writer import LogWriter
 from handlers.pipeline_feed import PipelineFeed
 from handlers.presence import Presence
 from handlers.queue_hint import QueueHint
+from handlers.remark_writer import RemarkWriter
 from handlers.request_rates import RequestRates
 from handlers.revocations import Revocations, RevocationWatch
 from handlers.scrubber import Scrubbers
@@ -59,6 +60,7 @@ class Gateway:
         feed: pipelines as they change.
         feeds: runs and projects as they change.
         presence: which workers are connected here.
+        remarks: what was odd about the events of runs.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Gateway:
         self.feed = PipelineFeed(self.engine)
         self.feeds = Feeds(repo, pubsub)
         self.presence = Presence(settings, repo, self._said_goodbye)
+        self.remarks = RemarkWriter(repo, pubsub)
         self.workers_feed = WorkersFeed(settings, repo, pubsub)
         self.presence.changed = self.workers_feed.changed
         metrics.workers = lambda: self.presence.connected

@@ -10,10 +10,12 @@ from channel_server.channel import Reply
 from channel_server.log import get_logger
 from handlers import wire_errors
 from handlers.gateway import Gateway
+from handlers.remark_writer import remark_of
 from handlers.scrubber import Scrubber
 from schema import run_events
 from schema.outcomes import Applied, Owner, Resent, TooLate
 from schema.refused import Refused
+from schema.remarks import Remark
 
 T = TypeVar("T")
 Change: TypeAlias = Applied | Resent | TooLate | Refused
@@ -115,20 +117,31 @@ class RunContext:
     def answer(
         self,
         result: Change,
+        event: str,
         reply: Reply = OK_NULL,
+        *,
+        step_id: UUID | None = None,
         wrapped: frozenset[str] = wire_errors.NO_FIELDS,
     ) -> Reply:
         """The reply to a write; what was applied is told to dashboards, once.
 
+        What was odd about it is remarked: with the change, or later if nothing was changed.
+
         Args:
             result: what the schema said.
+            event: name of the event.
             reply: for the event, sent for the first time or again.
+            step_id: the step that it names.
             wrapped: fields whose missing row has the wrapped shape.
         """
         dropped = self.gateway.metrics.events_dropped
         if isinstance(result, Applied):
             self.publish(result)
+            self.gateway.remarks.tell(self.owner.run_id, result.remarks)
             return reply
+        remark = remark_of(result, event, step_id)
+        if remark is not None:
+            self.remark(remark)
         if isinstance(result, Resent):
             dropped["resent"] += 1
             return reply
@@ -138,6 +151,13 @@ class RunContext:
         if result.kind == "lease_lost":
             dropped["lease_lost"] += 1
         return wire_errors.refusal(result, wrapped)
+
+    def remark(self, remark: Remark) -> None:
+        """Remark on an event that changed nothing; the reply does not wait for it."""
+        # An event that looks like a re-send because its first answer was lost on the way to us is
+        # none: the worker sent it once.
+        if remark.kind != "resent" or not self.uncertain:
+            self.gateway.remarks.note(self.owner, remark)
 
 
 async def insist(

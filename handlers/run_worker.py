@@ -179,7 +179,9 @@ class RunWorkerChannel(Channel):
         changes = Changeset(
             {"state": "exception", "error_type": "InvalidPlan", "error_message": joined.problem}
         )
-        result = await runs.complete(gateway.repo, owner, changes, owner.lease.bytes)
+        result = await runs.complete(
+            gateway.repo, owner, changes, owner.lease.bytes, reported=False
+        )
         if isinstance(result, Applied):
             gateway.publish(owner.run_id, joined.project_id, result)
         log.warning("plan_refused", run=str(owner.run_id), problem=joined.problem)

@@ -69,6 +69,9 @@ _WORK_ORDER: Final = (
 )
 
 
+_REMARK: Final = ("kind", "event", "step_id", "at", "detail", "count")
+
+
 def _object(alias: str, columns: tuple[str, ...], *extra: str) -> str:
     pairs = [f"'{column}', {alias}.{column}" for column in columns]
     return f"jsonb_build_object({', '.join([*pairs, *extra])})"
@@ -98,6 +101,11 @@ def dataclip_json(alias: str) -> str:
 def work_order_json(alias: str) -> str:
     """Return a work order."""
     return _object(alias, _WORK_ORDER)
+
+
+def remark_json(alias: str) -> str:
+    """Return a remark on a run's events."""
+    return _object(alias, _REMARK)
 
 
 def run_updated(alias: str) -> str:

@@ -69,12 +69,14 @@ class Applied(msgspec.Struct, frozen=True):
         event: Name of the event.
         payload_json: JSON text of the payload; embed it, do not parse it.
         seq: Its number among the events that watchers of projects are told of; None if unknown.
+        remarks: JSON texts of what was odd about the event, to be told too.
     """
 
     version: int
     event: str
     payload_json: str
     seq: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Resent(msgspec.Struct, frozen=True):

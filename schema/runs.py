@@ -8,6 +8,7 @@ why (:mod:`schema.refusals`).
 from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
+from schema import remarks
 from schema.changeset import Changeset
 from schema.fragments import run_updated
 from schema.lifecycle import RUN_STATES, RunState
@@ -35,8 +36,25 @@ STORE_EVENT: Final = f"""
   RETURNING version, event, payload::text AS payload, seq
 )"""
 
-_RECORD: Final = f"""{STORE_EVENT}
-SELECT version, event, payload, seq FROM event"""
+_RECORD: Final = f"SELECT version, event, payload, seq, {remarks.TOLD} FROM event"
+
+_STARTED_EARLY: Final = f"""
+  SELECT c.id, x.kind, x.event, NULL::uuid, x.detail FROM changed c,
+    LATERAL (SELECT {remarks.early("run:start", "c.started_at", "c")}) x
+  WHERE {remarks.is_early("c.started_at", "c")}"""
+
+# A run that nobody started was completed from `claimed`; one that the janitor had given up has just
+# been recovered.
+_COMPLETED_ODDLY: Final = f"""
+  SELECT c.id, 'missing', 'run:start', NULL::uuid, 'run:complete came without it' FROM changed c
+  WHERE c.started_at IS NULL AND $12::boolean
+  UNION ALL
+  SELECT c.id, 'late', 'run:complete', NULL, '{remarks.APPLIED_LATE}' FROM changed c
+  WHERE c.recovered_at = now()
+  UNION ALL
+  SELECT c.id, x.kind, x.event, NULL, x.detail FROM changed c,
+    LATERAL (SELECT {remarks.early("run:complete", "c.finished_at", "c")}) x
+  WHERE {remarks.is_early("c.finished_at", "c")}"""
 
 START: Final = Statement(
     "runs.start",
@@ -47,8 +65,9 @@ WITH changed AS (
   WHERE id = $1 AND lease = $2 AND state = ANY($3::text[])
     AND start_fingerprint IS DISTINCT FROM $5
   RETURNING *
-){_RECORD}""",
-    declared("runs", "run_events"),
+){STORE_EVENT}{remarks.recorded(_STARTED_EARLY)}
+{_RECORD}""",
+    declared("runs", "run_events", "run_remarks"),
 )
 
 COMPLETE: Final = Statement(
@@ -68,8 +87,9 @@ WITH changed AS (
   SELECT $10, c.project_id, 'step_result', CASE WHEN c.save_dataclips THEN $9::jsonb END,
     CASE WHEN NOT c.save_dataclips THEN now() END
   FROM changed c WHERE $8::uuid IS NULL AND $9::jsonb IS NOT NULL
-){_RECORD}""",
-    declared("runs", "dataclips", "run_events"),
+){STORE_EVENT}{remarks.recorded(_COMPLETED_ODDLY)}
+{_RECORD}""",
+    declared("runs", "dataclips", "run_events", "run_remarks"),
 )
 
 # An operator cancels from a process of its own; the servers, where watchers are, must hear of it.
@@ -105,7 +125,8 @@ CLAIMED: Final = invalid(
 
 def applied(row: Any) -> Applied:
     """Return what a statement that ends in the event it recorded has applied."""
-    return Applied(row["version"], row["event"], row["payload"], row["seq"])
+    found = row.get("remarks") or ()
+    return Applied(row["version"], row["event"], row["payload"], row["seq"], tuple(found))
 
 
 async def start(
@@ -150,6 +171,7 @@ async def complete(
     *,
     late: LatePolicy = "accept",
     observe: bool = False,
+    reported: bool = True,
 ) -> Applied | Resent | TooLate | Refused:
     """Bring a run to its final state, from ``claimed`` or from ``started``.
 
@@ -165,6 +187,7 @@ async def complete(
         fingerprint: 16 bytes that tell a re-send from another event.
         late: What becomes of a lost run.
         observe: Also apply what the state machine refuses.
+        reported: Whether a worker says so, so that a missing start is remarked.
 
     Returns:
         What was applied; ``Resent`` for the same event again; ``TooLate`` for a lost run under
@@ -186,6 +209,7 @@ async def complete(
         changeset.get("final_state"),
         uuid4(),
         fingerprint,
+        reported,
     )
     if isinstance(row, Refused):
         return row

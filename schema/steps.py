@@ -4,10 +4,12 @@ A step belongs to the run that started it; whatever a message says about a step 
 with another lease, changes nothing.
 """
 
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from schema import remarks
 from schema.changeset import Changeset
 from schema.fragments import step_json
+from schema.lifecycle import IN_FLIGHT
 from schema.outcomes import (
     Applied,
     LatePolicy,
@@ -25,14 +27,29 @@ STARTED: Final = "step:started"
 COMPLETED: Final = "step:completed"
 
 
-def _record(event: str, step: str, run: str) -> str:
+def _record(event: str, told: str, run: str, moment: str) -> str:
+    """Return the end of a statement with the expressions ``owned``, ``step`` and ``run``.
+
+    Args:
+        event: What the worker sent.
+        told: What watchers are told.
+        run: Where the version of the change is.
+        moment: When the worker says that it was.
+    """
     payload = f"jsonb_build_object('step', {step_json('s', 'r.id')}, 'version', r.version)"
+    odd = f"""
+  SELECT o.id, 'late', '{event}', s.id, '{remarks.APPLIED_LATE}' FROM owned o, step s
+  WHERE o.state NOT IN {IN_FLIGHT}
+  UNION ALL
+  SELECT o.id, x.kind, x.event, s.id, x.detail FROM owned o, step s,
+    LATERAL (SELECT {remarks.early(event, moment, "o")}) x
+  WHERE {remarks.is_early(moment, "o")}"""
     return f""", event AS (
   INSERT INTO run_events (run_id, version, event, payload)
-  SELECT r.id, r.version, '{event}', {payload} FROM {run} r, {step} s
+  SELECT r.id, r.version, '{told}', {payload} FROM {run} r, step s
   RETURNING version, event, payload::text AS payload
-)
-SELECT version, event, payload FROM event"""
+){remarks.recorded(odd)}
+SELECT version, event, payload, {remarks.TOLD} FROM event"""
 
 
 START: Final = Statement(
@@ -41,7 +58,7 @@ START: Final = Statement(
 WITH owned AS (
   UPDATE runs SET version = version + 1
   WHERE id = $1 AND lease = $2 AND state = ANY($3::text[])
-  RETURNING id, project_id, snapshot_id, version
+  RETURNING id, project_id, snapshot_id, version, state, claimed_at
 ), step AS (
   INSERT INTO steps (id, project_id, snapshot_id, job_id, credential_id, input_dataclip_id,
     started_at, start_fingerprint)
@@ -49,18 +66,20 @@ WITH owned AS (
   RETURNING *
 ), link AS (
   INSERT INTO run_steps (run_id, step_id) SELECT o.id, s.id FROM owned o, step s
-){_record(STARTED, "step", "owned")}""",
-    declared("steps", "run_steps", "run_events"),
+){_record("step:start", STARTED, "owned", "s.started_at")}""",
+    declared("steps", "run_steps", "run_events", "run_remarks"),
 )
 
+# A run that was lost and told its end later may still tell the ends of its steps.
 # The run is locked before the step, as everywhere, so that no two statements wait for each other;
 # its version grows only if the step changed, so that versions have no gaps.
 COMPLETE: Final = Statement(
     "steps.complete",
     f"""
 WITH owned AS (
-  SELECT id, project_id, save_dataclips FROM runs
-  WHERE id = $1 AND lease = $2 AND state = ANY($3::text[])
+  SELECT id, project_id, save_dataclips, state, claimed_at FROM runs
+  WHERE id = $1 AND lease = $2 AND (state = ANY($3::text[])
+    OR recovered_at IS NOT NULL AND 'lost' = ANY($3::text[]))
   FOR NO KEY UPDATE
 ), step AS (
   UPDATE steps s SET finished_at = coalesce($5, now()), exit_reason = $6, error_type = $7,
@@ -80,9 +99,9 @@ WITH owned AS (
     webhook_response = coalesce($12::jsonb, r.webhook_response)
   FROM step s WHERE r.id = $1
   RETURNING r.id, r.version
-){_record(COMPLETED, "step", "bumped")}""",
+){_record("step:complete", COMPLETED, "bumped", "s.finished_at")}""",
     {
-        **declared("steps", "dataclips", "run_events"),
+        **declared("steps", "dataclips", "run_events", "run_remarks"),
         "dataclips_pkey": Declared("output_dataclip_id", "has already been taken"),
     },
 )
@@ -128,7 +147,7 @@ async def start(
         if row.constraint != "steps_pkey":
             return row
     elif row is not None:
-        return Applied(row["version"], row["event"], row["payload"])
+        return _applied(row)
     return await explain_step(
         repo, owner, changeset.changes["step_id"], fingerprint, completing=False, late=late
     )
@@ -178,7 +197,12 @@ async def complete(
     if isinstance(row, Refused):
         return row
     if row is not None:
-        return Applied(row["version"], row["event"], row["payload"])
+        return _applied(row)
     return await explain_step(
         repo, owner, changeset.changes["step_id"], fingerprint, completing=True, late=late
     )
+
+
+def _applied(row: Any) -> Applied:
+    remarked = tuple(row["remarks"] or ())
+    return Applied(row["version"], row["event"], row["payload"], remarks=remarked)

@@ -72,7 +72,7 @@ async def handle(run: RunContext, payload: Any) -> Reply:
         gateway.metrics.runs_completed[changes.changes["state"]] += 1
         gateway.run_ended()
         _answer_caller(run, result, final_state)
-    return run.answer(result, wrapped=WRAPPED)
+    return run.answer(result, EVENT, wrapped=WRAPPED)
 
 
 def _answer_caller(run: RunContext, applied: Applied, final_state: str | None) -> None:

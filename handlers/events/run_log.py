@@ -22,6 +22,7 @@ from schema.log_lines import EVENT as LOGS
 from schema.log_lines import Logged, LoggedLine, LogLine, derive_id
 from schema.outcomes import Applied
 from schema.refused import Refused
+from schema.remarks import Remark
 from schema.tables import LOG_LEVELS
 
 EVENT = "run:log"
@@ -107,6 +108,8 @@ async def store(run: RunContext, lines: Sequence[LogLine]) -> list[UUID] | Reply
             run.publish(Applied(line.version, LOGS, line.payload_json))
         return result.ids
     if result.kind == "invalid":
+        if "step_id" in result.errors and len(lines) == 1:
+            run.remark(Remark("missing", "step:start", lines[0].step_id, "run:log named the step"))
         return wire_errors.refusal(result)
     return _drop(run, lines, result.kind)
 

@@ -25,4 +25,4 @@ async def handle(run: RunContext, payload: Any) -> Reply:
         lambda: runs.start(run.gateway.repo, run.owner, changes, mark, observe=observe),
         runs.EVENT,
     )
-    return run.answer(result)
+    return run.answer(result, EVENT)

@@ -59,4 +59,6 @@ async def handle(run: RunContext, payload: Any) -> Reply:
     )
     if isinstance(result, Applied):
         gateway.webhooks.step_responded(str(run.owner.run_id), payload.get("webhook_response"))
-    return run.answer(result, response(step_id=changes.get("step_id")))
+    return run.answer(
+        result, EVENT, response(step_id=changes.get("step_id")), step_id=changes.get("step_id")
+    )

@@ -48,4 +48,6 @@ async def handle(run: RunContext, payload: Any) -> Reply:
         lambda: steps.start(run.gateway.repo, run.owner, changes, mark, late=late),
         steps.STARTED,
     )
-    return run.answer(result, response(step_id=changes.get("step_id")))
+    return run.answer(
+        result, EVENT, response(step_id=changes.get("step_id")), step_id=changes.get("step_id")
+    )
