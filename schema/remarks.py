@@ -96,28 +96,46 @@ SELECT payload FROM remark WHERE fresh AND kind <> 'resent'""",
     declared("run_remarks"),
 )
 
-# A gap is closed by what comes late; a step that was closed as lost is a gap until its end comes.
+
+def remarks_json(run: str) -> str:
+    """Return the remarks on a run, in the order of their last time."""
+    return f"""coalesce((
+    SELECT jsonb_agg({remark_json("m")} ORDER BY m.at, m.event, m.step_id)
+    FROM run_remarks m WHERE m.run_id = {run}.id), '[]')"""
+
+
+def gaps_json(run: str) -> str:
+    """Return the events that never came, as far as is known now.
+
+    A gap closes when its event comes after all. What ended without a report (a lost run, a run that
+    was cancelled under its worker, a step that was closed with its run) is a gap until it has one.
+    """
+    return f"""(
+    SELECT coalesce(jsonb_agg(jsonb_build_object('event', g.event, 'step_id', g.step_id,
+      'noticed_at', g.at, 'because', g.because) ORDER BY g.at, g.event, g.step_id), '[]')
+    FROM (
+      SELECT m.event, m.step_id, m.at, m.detail AS because FROM run_remarks m
+      WHERE m.run_id = {run}.id AND m.kind = 'missing'
+        AND NOT EXISTS (SELECT 1 FROM run_remarks l WHERE l.run_id = m.run_id AND l.kind = 'late'
+          AND l.event = m.event AND l.step_id IS NOT DISTINCT FROM m.step_id)
+        AND NOT EXISTS (SELECT 1 FROM run_steps k WHERE k.run_id = m.run_id
+          AND k.step_id = m.step_id)
+      UNION ALL
+      SELECT 'step:complete', s.id, s.finished_at, 'closed with the run, without a report'
+      FROM run_steps k JOIN steps s ON s.id = k.step_id
+      WHERE k.run_id = {run}.id AND s.finished_at IS NOT NULL AND s.complete_fingerprint IS NULL
+      UNION ALL
+      SELECT 'run:complete', NULL, {run}.finished_at,
+        'nobody reported how it ended: ' || coalesce({run}.error_type, {run}.state)
+      WHERE {run}.state = 'lost' OR ({run}.state = 'cancelled' AND {run}.claimed_at IS NOT NULL
+        AND {run}.complete_fingerprint IS NULL)
+    ) g)"""
+
+
 READ: Final = Statement(
     "remarks.read",
     f"""
-SELECT coalesce((SELECT jsonb_agg({remark_json("m")} ORDER BY m.at, m.event, m.step_id)
-    FROM run_remarks m WHERE m.run_id = r.id), '[]')::text AS remarks,
-  coalesce((SELECT jsonb_agg(jsonb_build_object('event', g.event, 'step_id', g.step_id,
-      'noticed_at', g.at, 'because', g.because) ORDER BY g.at, g.event, g.step_id) FROM (
-    SELECT m.event, m.step_id, m.at, m.detail AS because FROM run_remarks m
-    WHERE m.run_id = r.id AND m.kind = 'missing'
-      AND NOT EXISTS (SELECT 1 FROM run_remarks l WHERE l.run_id = m.run_id AND l.kind = 'late'
-        AND l.event = m.event AND l.step_id IS NOT DISTINCT FROM m.step_id)
-      AND NOT EXISTS (SELECT 1 FROM run_steps k WHERE k.run_id = m.run_id
-        AND k.step_id = m.step_id)
-    UNION ALL
-    SELECT 'step:complete', s.id, s.finished_at, CASE WHEN r.state = 'lost'
-      THEN 'the run was marked lost' ELSE 'the run ended without it' END
-    FROM run_steps k JOIN steps s ON s.id = k.step_id
-    WHERE k.run_id = r.id AND s.exit_reason = 'lost' AND s.complete_fingerprint IS NULL
-    UNION ALL
-    SELECT 'run:complete', NULL, r.finished_at, r.error_type WHERE r.state = 'lost'
-  ) g), '[]')::text AS gaps
+SELECT {remarks_json("r")}::text AS remarks, {gaps_json("r")}::text AS gaps
 FROM runs r WHERE r.id = $1""",
 )
 

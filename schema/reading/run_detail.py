@@ -7,9 +7,10 @@ import msgspec
 
 from schema.absence import online
 from schema.fragments import run_json, step_json, work_order_json
-from schema.lifecycle import FINAL_STATES, IN_FLIGHT
+from schema.lifecycle import IN_FLIGHT
 from schema.reading.graphs import graph_json
 from schema.refused import Refused
+from schema.remarks import gaps_json, remarks_json
 from schema.repo import Runner, Statement
 
 LONGEST_HISTORY: Final = 1000
@@ -48,34 +49,6 @@ _HISTORY: Final = f"""coalesce((
     FROM (SELECT * FROM run_events WHERE run_id = r.id
       ORDER BY version DESC LIMIT {LONGEST_HISTORY}) e), '[]')"""
 
-# What was remarked, and what the rows themselves show to be missing; nothing is guessed.
-_GAPS: Final = f"""(
-    SELECT coalesce(jsonb_agg(jsonb_build_object('event', g.event, 'step_id', g.step_id,
-      'noticed_at', g.noticed_at, 'because', g.because) ORDER BY g.noticed_at, g.event), '[]')
-    FROM (SELECT DISTINCT ON (event, step_id) * FROM (
-      SELECT m.event, m.step_id, m.at AS noticed_at, coalesce(m.detail, 'it never came') AS because
-      FROM run_remarks m WHERE m.run_id = r.id AND m.kind = 'missing'
-      UNION ALL
-      SELECT 'run:start' AS event, NULL::uuid AS step_id, r.finished_at AS noticed_at,
-        'the run ended as ' || r.state || ' without having been started' AS because
-      WHERE r.state IN {FINAL_STATES} AND r.claimed_at IS NOT NULL AND r.started_at IS NULL
-        AND r.state NOT IN ('lost', 'cancelled')
-      UNION ALL
-      SELECT 'run:complete', NULL, r.finished_at,
-        'nobody reported how it ended: ' || coalesce(r.error_type, r.state)
-      WHERE r.state = 'lost' OR (r.state = 'cancelled' AND r.claimed_at IS NOT NULL
-        AND r.complete_fingerprint IS NULL)
-      UNION ALL
-      SELECT 'step:complete', s.id, s.finished_at, 'closed with the run, without a report'
-      FROM run_steps rs JOIN steps s ON s.id = rs.step_id
-      WHERE rs.run_id = r.id AND s.finished_at IS NOT NULL AND s.complete_fingerprint IS NULL
-    ) missing ORDER BY event, step_id, noticed_at) g)"""
-
-_REMARKS: Final = """coalesce((
-    SELECT jsonb_agg(jsonb_build_object('kind', m.kind, 'event', m.event, 'step_id', m.step_id,
-      'at', m.at, 'detail', m.detail, 'count', m.count) ORDER BY m.at, m.id)
-    FROM run_remarks m WHERE m.run_id = r.id), '[]')"""
-
 _ONLINE: Final = f"""(
     SELECT EXISTS (SELECT 1 FROM worker_sessions w JOIN servers v ON v.id = w.server_id
       WHERE w.worker_id = own.worker_id AND {online("w", "v", "$3")})
@@ -95,8 +68,8 @@ SELECT jsonb_build_object(
   'graph', {graph_json("n.graph")},
   'steps', {_STEPS},
   'history', {_HISTORY},
-  'gaps', {_GAPS},
-  'remarks', {_REMARKS},
+  'gaps', {gaps_json("r")},
+  'remarks', {remarks_json("r")},
   'lease', {_LEASE},
   'cursor', r.version)::text AS payload
 FROM runs r JOIN snapshots n ON n.id = r.snapshot_id JOIN workflows f ON f.id = r.workflow_id
