@@ -20,13 +20,14 @@ export function ModuleCard({ module, year, units, needed, onFinished, onUpload }
   const finished = isFinished(stream);
   const state = {
     hasData: hasData(units, module.id), needsRecalculation: needed, pipelineId, finished,
+    told: Boolean(stream?.pipeline),
     hasError: hasError(stream), progress: stream?.progress,
   };
   useEffect(() => {
     if (pipelineId && finished) onFinished();
   }, [pipelineId, finished]);
   // None is not the same as not yet known.
-  const known = pipelineState.isLoaded(module.id, year) && (!pipelineId || stream?.pipeline);
+  const known = pipelineState.isLoaded(module.id, year) && (!pipelineId || state.told);
   const title = moduleTitle(module.name);
   const shown = units.map((unit) => unit.modules[module.id]).filter(Boolean);
   const total = shown.reduce((sum, stats) => sum + amount(stats, 'total'), 0);

@@ -54,6 +54,7 @@ export function stepLabel(progress) {
  * @property {boolean} hasData
  * @property {boolean} needsRecalculation
  * @property {string | null} pipelineId
+ * @property {boolean} told whether anything is known of that pipeline
  * @property {boolean} finished of the pipeline's stream
  * @property {boolean} hasError
  * @property {Progress | null} [progress]
@@ -71,14 +72,18 @@ export function badgesOf(state) {
       key: 'needed', label: 'Recalculation needed', tone: 'warn', icon: 'alert', diagnostic: false,
     });
   }
-  if (isRunning(state)) {
-    badges.push({ key: 'running', label: stepLabel(state.progress), tone: 'active', diagnostic: true });
-  } else if (state.pipelineId && state.hasError) {
-    badges.push({
-      key: 'failed', label: 'Last recalculation failed', tone: 'bad', icon: 'cross', diagnostic: true,
-    });
-  }
+  const badge = pipelineBadge(state);
+  // One key for all of them: who looks at its diagnostic goes on looking when the state changes.
+  if (badge) badges.push({ key: 'pipeline', diagnostic: true, ...badge });
   return badges;
+}
+
+/** @param {ModuleState} state @returns {{label: string, tone: Tone, icon?: string} | null} */
+function pipelineBadge(state) {
+  if (!state.pipelineId) return null;
+  if (!state.told) return { label: 'Checking…', tone: 'neutral', icon: 'dot' };
+  if (isRunning(state)) return { label: stepLabel(state.progress), tone: 'active' };
+  return state.hasError ? { label: 'Last recalculation failed', tone: 'bad', icon: 'cross' } : null;
 }
 
 /** @param {ModuleState} state */

@@ -6,7 +6,8 @@ import {
 } from '../pure/pipelines.js';
 
 const calm = {
-  hasData: true, needsRecalculation: false, pipelineId: null, finished: false, hasError: false,
+  hasData: true, needsRecalculation: false, pipelineId: null, told: true, finished: false,
+  hasError: false,
 };
 const labels = (state) => badgesOf({ ...calm, ...state }).map((badge) => badge.label);
 
@@ -26,6 +27,17 @@ test('badges come in their order: incomplete, needed, then running or failed', (
     labels({ needsRecalculation: true, pipelineId: 'p', finished: true, hasError: true }),
     ['Recalculation needed', 'Last recalculation failed'],
   );
+});
+
+test('a pipeline of which nothing was told yet is neither running nor well', () => {
+  assert.deepEqual(labels({ pipelineId: 'p', told: false }), ['Checking…']);
+  assert.equal(recalculation({ ...calm, needsRecalculation: true, pipelineId: 'p', told: false }), null);
+});
+
+test('all badges about a pipeline are one place that changes', () => {
+  const keys = [{ told: false }, {}, { finished: true, hasError: true }].map((state) =>
+    badgesOf({ ...calm, pipelineId: 'p', ...state })[0].key);
+  assert.deepEqual(keys, ['pipeline', 'pipeline', 'pipeline']);
 });
 
 test('while it runs, an error of a job is not yet the last word', () => {

@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from handlers.emissions.service import seed
 from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import SAMPLE, YEAR, Stage
-from tests.dashboard.visitor import Visitor
+from tests.dashboard.visitor import Visitor, slow_network
 from tests.handlers.pipelines_bench import Bench
 
 pytestmark = IN_BROWSER
@@ -184,6 +184,23 @@ async def test_u3_tab_reaches_the_copy_button_which_copies_the_id_and_escape_clo
     await expect(panel).to_have_count(0)
 
 
+async def test_u3_who_looks_at_the_diagnostic_goes_on_looking_when_its_pipeline_fails(
+    visitor: Visitor, stage: Stage
+) -> None:
+    page = await visitor.open(PATH)
+    badge, panel = card(page).locator(".badge-button"), page.locator(".diagnostic-panel")
+    async with held(stage):
+        made = await stage.recalculate(ENERGY["module"])
+        await expect(badge).to_contain_text("step 2/3")
+        await badge.focus()
+        await expect(panel).to_contain_text("RUNNING")
+        await (await stage.http()).post(f"/api/pipelines/{made}/abort")
+        await expect(badge).to_have_text(FAILED)
+        await expect(panel).to_contain_text("Aborted by ana")
+        await expect(badge).to_be_focused()
+    await ended(stage, await stage.upload("data_energy.csv", **ENERGY))
+
+
 async def test_u3_a_snapshot_that_fails_keeps_the_badge(visitor: Visitor, stage: Stage) -> None:
     page = await visitor.open(PATH)
     visitor.expect("503")
@@ -206,12 +223,7 @@ async def test_an_upload_shows_how_far_it_is_and_its_totals_appear_by_themselves
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("unit_institutional_id")
     more = (SAMPLE / "data_energy.csv").read_text() + "U-200,Heating oil,kWh,100,,\n"
-    slow = await page.context.new_cdp_session(page)
-    await slow.send("Network.enable")
-    await slow.send(
-        "Network.emulateNetworkConditions",
-        {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": 200_000},
-    )
+    await slow_network(page, up=200_000)
     file = {"name": "more.csv", "mimeType": "text/csv", "buffer": more.encode() + b"\n" * 100_000}
     await dialog.locator("input[type=file]").set_input_files([file])  # pyright: ignore[reportArgumentType] (a FilePayload)
     await dialog.get_by_role("button", name="Upload").click()

@@ -135,3 +135,20 @@ async def violations(page: Page) -> list[str]:
         for each in found["violations"]
         for node in each["nodes"]
     ]
+
+
+async def slow_network(page: Page, *, latency: float = 20, down: int = -1, up: int = -1) -> None:
+    """Make everything of a page slow from now on, websockets too.
+
+    Args:
+        page: The page.
+        latency: Milliseconds of each way.
+        down: Bytes per second; -1 is as fast as it goes.
+        up: The same for what is sent.
+    """
+    session: Any = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    await session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": latency, "downloadThroughput": down, "uploadThroughput": up},
+    )

@@ -1,0 +1,99 @@
+"""Every view, in both themes and on a narrow screen: it is there, and axe finds nothing wrong."""
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.dashboard.marks import IN_BROWSER
+from tests.dashboard.scenery import Scenery, furnish
+from tests.dashboard.stage import YEAR, Stage
+from tests.dashboard.visitor import Visitor, is_live, violations
+
+pytestmark = IN_BROWSER
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def scenery(stage: Stage) -> Scenery:
+    """Something of everything."""
+    return await furnish(stage)
+
+
+def views(scenery: Scenery) -> dict[str, str]:
+    """Each address, and what shows that the view is complete."""
+    run = f"/runs/{scenery.failed}"
+    return {
+        "/": ".overview-grid .chart canvas",
+        "/runs": "tr[data-id]",
+        run: ".graph svg",
+        f"{run}?tab=data": "#run-tab",
+        f"{run}?tab=history": "#run-tab",
+        "/workflows": "main table, main .card",
+        f"/pipelines?year={YEAR}": "#module-3 .badge-button",
+        # "/health": ".verdict",
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_axe_finds_nothing_wrong_with_any_view(
+    visitor: Visitor, scenery: Scenery, look: str
+) -> None:
+    page = await visitor.open("/runs", role="operator", reduced_motion="reduce", **LOOKS[look])
+    found: list[str] = []
+    for path, ready in views(scenery).items():
+        await page.goto(visitor.url + path)
+        await expect(page.locator(ready).first).to_be_visible()
+        await is_live(page)
+        found += [f"{path}: {each}" for each in await violations(page)]
+        found += [f"{path}: {each}" for each in await spilling(page)]
+    assert found == []
+
+
+async def test_axe_finds_nothing_wrong_with_what_opens(visitor: Visitor, scenery: Scenery) -> None:
+    page = await visitor.open(
+        f"/pipelines?year={YEAR}", role="operator", reduced_motion="reduce", color_scheme="dark"
+    )
+    await page.locator("#module-3 .badge-button").focus()
+    await expect(page.locator(".diagnostic-panel")).to_be_visible()
+    found = await violations(page)
+    await page.get_by_role("button", name="Upload a file").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    found += await violations(page)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.locator("#main").focus()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    found += await violations(page)
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Sign in")
+    found += await violations(page)
+    assert found == []
+
+
+async def test_the_theme_is_the_systems_until_somebody_chooses(
+    visitor: Visitor, scenery: Scenery
+) -> None:
+    page = await visitor.open("/runs", color_scheme="dark")
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = await page.evaluate(background)
+    await page.get_by_role("button", name="Use the light theme").click()
+    light = await page.evaluate(background)
+    assert (dark, light) == ("rgb(13, 15, 20)", "rgb(246, 247, 249)")
+    await page.reload()
+    assert await page.evaluate(background) == light
+
+
+async def spilling(page: Page) -> list[str]:
+    """Say whether the page is wider than its window: then it would scroll sideways."""
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    over = await page.evaluate(wide)
+    return [f"{over} px wider than the window"] if over > 0 else []
