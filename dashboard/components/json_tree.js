@@ -30,14 +30,14 @@ function Branch({ name, value, depth }) {
   const open = useSignal(depth < OPEN_DEPTH);
   const shown = useSignal(PART);
   const entries = entriesOf(value);
-  return html`<details class="json-branch" open=${open.value}
+  // The button is beside the summary, which must not have a control in it.
+  return html`<div class="json-branch"><details open=${open.value}
     onToggle=${(/** @type {any} */ event) => (open.value = event.currentTarget.open)}>
-    <summary><${Name} name=${name} /><span class="json-summary">${summaryOf(value)}</span>
-      <${CopyButton} text=${() => JSON.stringify(value, null, 2)} label=${`Copy ${name ?? 'all'}`} /></summary>
+    <summary><${Name} name=${name} /><span class="json-summary">${summaryOf(value)}</span></summary>
     ${open.value && html`<div class="json-children">
       ${entries.slice(0, shown.value).map(([key, child]) => html`<${JsonNode} key=${key} name=${key} value=${child} depth=${depth + 1} />`)}
       ${entries.length > shown.value && html`<button type="button" class="link" onClick=${() => (shown.value += PART * 5)}>
         Show more of ${entries.length}</button>`}
     </div>`}
-  </details>`;
+  </details><${CopyButton} text=${() => JSON.stringify(value, null, 2)} label=${`Copy ${name ?? 'all'}`} /></div>`;
 }

@@ -27,12 +27,10 @@ async def scenery(stage: Stage) -> Scenery:
 
 
 def views(scenery: Scenery) -> dict[str, str]:
-    """Each address, and what shows that the view is complete."""
+    """Each address, and what shows that it is complete."""
     run = f"/runs/{scenery.failed}"
     return {
         "/": ".overview-grid .chart canvas",
-        "/runs": "tr[data-id]",
-        run: ".graph svg",
         f"{run}?tab=data": "#run-tab",
         f"{run}?tab=history": "#run-tab",
         "/workflows": "main table, main .card",
