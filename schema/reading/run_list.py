@@ -113,8 +113,8 @@ async def page(
         return place
     limit = max(1, min(limit, LARGEST_PAGE))
     at, last = place or (None, None)
-    arguments = (*_arguments(wanted), at, last, limit + 1)
-    statement = page_statement(_given(wanted, place))
+    arguments = (*filter_arguments(wanted), at, last, limit + 1)
+    statement = page_statement(given_filters(wanted, place))
     if wanted.text is None:
         rows = await repo.fetch(statement, *arguments, None)
     else:
@@ -133,7 +133,12 @@ async def page(
 async def counts(repo: Runner, wanted: RunFilter) -> dict[str, int] | Refused:
     """Return how many runs there are by state, of any state and with any text, up to a bound."""
     rows = await repo.fetch(
-        counts_statement(_given(wanted, None)), *_arguments(wanted), None, None, COUNTED, None
+        counts_statement(given_filters(wanted, None)),
+        *filter_arguments(wanted),
+        None,
+        None,
+        COUNTED,
+        None,
     )
     return rows if isinstance(rows, Refused) else {row["state"]: row["runs"] for row in rows}
 
@@ -147,13 +152,15 @@ async def _search(repo: Repo, statement: Statement, *arguments: Any) -> list[Any
         return rollback.refused
 
 
-def _arguments(wanted: RunFilter) -> tuple[Any, ...]:
+def filter_arguments(wanted: RunFilter) -> tuple[Any, ...]:
+    """Return the first arguments of both statements."""
     projects = None if wanted.projects is None else list(wanted.projects)
     states = list(wanted.states or RUN_STATES)
     return (projects, wanted.workflow, states, wanted.worker, wanted.since, wanted.until)
 
 
-def _given(wanted: RunFilter, place: Place | None) -> frozenset[str]:
+def given_filters(wanted: RunFilter, place: Place | None) -> frozenset[str]:
+    """Return the names of the filters that are given: what the statements are composed of."""
     filters = ("workflow", "states", "worker", "since", "until", "text")
     names = {name for name in filters if getattr(wanted, name)}
     return frozenset(names | ({"place"} if place else set[str]()))
