@@ -1,17 +1,13 @@
 """Read models: what dashboards and the command line are shown. Nothing in here writes."""
 
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from schema.fragments import job_json, log_line_json, run_json, step_json, work_order_json
-from schema.lifecycle import RUN_STATES
-from schema.refused import Refused, invalid
+from schema.refused import Refused
 from schema.repo import Runner, Statement
-
-LARGEST_PAGE: Final = 500
 
 _STEPS: Final = f"""coalesce((
     SELECT jsonb_agg({step_json("s", "r.id")} || jsonb_build_object('job', coalesce(
@@ -58,20 +54,6 @@ SELECT jsonb_build_object('run', {run_json("r")})::text AS payload, d.body::text
 FROM runs r LEFT JOIN dataclips d ON d.id = r.final_dataclip_id WHERE r.id = $1""",
 )
 
-# Newest first; the cursor is the last row seen, so that pages stay put while runs are added.
-LIST: Final = Statement(
-    "views.list_runs",
-    """
-SELECT r.id, r.state, r.project_id, p.name AS project, r.workflow_id, w.name AS workflow,
-  r.work_order_id, r.created_by, r.queue, r.error_type, r.error_message, r.worker_name,
-  r.inserted_at, r.claimed_at, r.started_at, r.finished_at
-FROM runs r JOIN projects p ON p.id = r.project_id JOIN workflows w ON w.id = r.workflow_id
-WHERE ($1::uuid IS NULL OR r.project_id = $1) AND ($2::uuid IS NULL OR r.workflow_id = $2)
-  AND ($3::text[] IS NULL OR r.state = ANY($3))
-  AND ($4::timestamptz IS NULL OR (r.inserted_at, r.id) < ($4, $5::uuid))
-ORDER BY r.inserted_at DESC, r.id DESC LIMIT $6""",
-)
-
 WORKFLOWS: Final = Statement(
     "views.workflows",
     """
@@ -100,34 +82,6 @@ class RunView(msgspec.Struct, frozen=True):
     version: int
     state: str
     payload_json: str
-
-
-class RunRow(msgspec.Struct, frozen=True):
-    """A run in a list."""
-
-    id: UUID
-    state: str
-    project_id: UUID
-    project: str
-    workflow_id: UUID
-    workflow: str
-    work_order_id: UUID
-    created_by: str | None
-    queue: str
-    error_type: str | None
-    error_message: str | None
-    worker_name: str | None
-    inserted_at: datetime
-    claimed_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Runs, newest first; ``after`` asks for the next page and is None on the last one."""
-
-    runs: list[RunRow]
-    after: str | None
 
 
 class WorkflowRow(msgspec.Struct, frozen=True):
@@ -188,45 +142,6 @@ async def outcome(repo: Runner, run_id: UUID) -> Outcome | Refused | None:
     return Outcome(row["payload"], row["final_state"], row["webhook_response"])
 
 
-async def list_runs(
-    repo: Runner,
-    *,
-    project_id: UUID | None = None,
-    workflow_id: UUID | None = None,
-    states: list[str] | None = None,
-    after: str | None = None,
-    limit: int = 50,
-) -> Page | Refused:
-    """List runs, newest first.
-
-    Args:
-        repo: Where to.
-        project_id: Of this project only.
-        workflow_id: Of this workflow only.
-        states: In these states only.
-        after: Cursor of the page before.
-        limit: How many at most, up to ``LARGEST_PAGE``.
-
-    Returns:
-        A page; ``is invalid`` on ``after`` or ``state`` for a cursor or state that is none.
-    """
-    if states is not None and not set(states) <= set(RUN_STATES):
-        return invalid("state", "is invalid")
-    at: datetime | None = None
-    run_id: UUID | None = None
-    if after is not None:
-        try:
-            at, run_id = _parse_cursor(after)
-        except ValueError:
-            return invalid("after", "is invalid")
-    limit = max(1, min(limit, LARGEST_PAGE))
-    rows = await repo.fetch(LIST, project_id, workflow_id, states, at, run_id, limit + 1)
-    if isinstance(rows, Refused):
-        return rows
-    runs = [RunRow(**dict(row)) for row in rows[:limit]]
-    return Page(runs, _cursor(runs[-1]) if len(rows) > limit else None)
-
-
 async def workflows(
     repo: Runner, name: str | None = None, project: str | None = None
 ) -> list[WorkflowRow] | Refused:
@@ -239,15 +154,3 @@ async def workflows(
     """
     rows = await repo.fetch(WORKFLOWS, name, project)
     return rows if isinstance(rows, Refused) else [WorkflowRow(**dict(row)) for row in rows]
-
-
-def _cursor(run: RunRow) -> str:
-    return f"{run.inserted_at.isoformat()}~{run.id}"
-
-
-def _parse_cursor(text: str) -> tuple[Any, UUID]:
-    at, _, run_id = text.partition("~")
-    moment = datetime.fromisoformat(at)
-    if moment.tzinfo is None:
-        raise ValueError("a cursor carries its time zone")
-    return moment, UUID(run_id)

@@ -25,9 +25,12 @@ def register(commands: Any) -> None:
         actions, "retry", runs_change.retry, help="run a finished run's work order once more"
     )
     _with_url(_with_id(retry))
+    retry.add_argument(
+        "--step", metavar="ID", help="begin at this step, with the input that it had"
+    )
     retry.add_argument("--wait", action="store_true", help="wait for the end of the new run")
     cancel = add_command(
-        actions, "cancel", runs_change.cancel, help="cancel a run that no worker has claimed"
+        actions, "cancel", runs_change.cancel, help="cancel a run, or ask its worker to"
     )
     _with_id(cancel)
 
@@ -39,6 +42,8 @@ def _register_list(actions: Any) -> None:
     parser.add_argument(
         "--state", action="append", choices=RUN_STATES, help="may be given several times"
     )
+    parser.add_argument("--worker", help="name of the worker that claimed it")
+    parser.add_argument("--search", metavar="TEXT", help="in the error or in a log line")
     parser.add_argument("--limit", type=int, default=20, help="at most so many (default 20)")
     parser.add_argument("--after", help="the cursor that the page before ended with")
 

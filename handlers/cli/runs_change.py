@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+from uuid import UUID
 
 from handlers.cli import exit_codes
 from handlers.cli.dashboard import server_url
@@ -14,7 +15,7 @@ from handlers.cli.people import who
 from handlers.cli.runs_read import project_of
 from handlers.cli.waiting import Waiter
 from handlers.config import Settings
-from schema import runs, work_orders
+from schema import cancellations, work_orders
 
 
 def retry(options: argparse.Namespace, out: Output) -> int:
@@ -24,6 +25,7 @@ def retry(options: argparse.Namespace, out: Output) -> int:
 
 async def _retry(options: argparse.Namespace, settings: Settings, out: Output) -> int:
     run = run_id(options.run_id)
+    step = None if options.step is None else run_id(options.step)
     async with contextlib.AsyncExitStack() as stack:
         repo = await stack.enter_async_context(open_repo(settings))
         waiter = Waiter(out)
@@ -31,20 +33,24 @@ async def _retry(options: argparse.Namespace, settings: Settings, out: Output) -
             project = await project_of(repo, run)
             url = server_url(settings, options.url)
             await stack.enter_async_context(waiter.connected(settings, url, project))
-        created = accept(
-            await work_orders.retry(repo, run, who()), f"Run {run} was not tried again."
-        )
+        again = await work_orders.retry(repo, run, who(), step_id=step)
+        created = accept(again, f"Run {run} was not tried again.")
         return await waiter.report(created)
 
 
 def cancel(options: argparse.Namespace, out: Output) -> int:
-    """Cancel a run that no worker has claimed."""
+    """Cancel a run, or ask the worker that holds it to end it."""
     run = run_id(options.run_id)
-    asyncio.run(_cancel(run_id(options.run_id), load_settings()))
-    out.result({"run_id": str(run), "state": "cancelled"}, f"run {run} is cancelled")
+    if asyncio.run(_cancel(run, load_settings())):
+        out.result({"run_id": str(run), "state": "cancelled"}, f"run {run} is cancelled")
+    else:
+        said = f"the worker of run {run} is asked to end it"
+        out.result({"run_id": str(run), "state": "cancelling"}, said)
     return exit_codes.OK
 
 
-async def _cancel(run: object, settings: Settings) -> None:
+async def _cancel(run: UUID, settings: Settings) -> bool:
+    """Cancel a run; whether it is over."""
     async with open_repo(settings) as repo:
-        accept(await runs.cancel(repo, run_id(str(run)), who()), f"Run {run} was not cancelled.")
+        done = await cancellations.cancel(repo, run, who())
+        return not isinstance(accept(done, f"Run {run} was not cancelled."), cancellations.Asked)

@@ -19,45 +19,48 @@ from handlers.cli.output import Output
 from handlers.cli.waiting import Waiter
 from handlers.config import Settings
 from schema import views
+from schema.reading import run_list
+from schema.reading.run_list import RunFilter, RunPage
 from schema.repo import Repo
-from schema.views import Page
 
 
 def list_runs(options: argparse.Namespace, out: Output) -> int:
     """List runs, newest first."""
     page = asyncio.run(_page(options, load_settings()))
+    runs: list[dict[str, Any]] = [msgspec.json.decode(text) for text in page.runs_json]
     rows = [
         (
-            run.id,
-            run.state,
-            run.project,
-            run.workflow,
-            _moment(run.inserted_at),
-            _seconds(run.started_at, run.finished_at),
-            run.error_type,
+            run["id"],
+            run["state"],
+            run["project_name"],
+            run["workflow_name"],
+            _moment(run["inserted_at"]),
+            _seconds(run["started_at"], run["finished_at"]),
+            run["error_type"],
         )
-        for run in page.runs
+        for run in runs
     ]
-    out.table(("run", "state", "project", "workflow", "created", "took", "error"), rows, page)
-    if page.after and not out.as_json:
-        out.note(f"there are more: --after {page.after}")
+    data = {"runs": runs, "after": page.next}
+    out.table(("run", "state", "project", "workflow", "created", "took", "error"), rows, data)
+    if page.next and not out.as_json:
+        out.note(f"there are more: --after {page.next}")
     return exit_codes.OK
 
 
-async def _page(options: argparse.Namespace, settings: Settings) -> Page:
+async def _page(options: argparse.Namespace, settings: Settings) -> RunPage:
     async with open_repo(settings) as repo:
         project = await find_project(repo, options.project) if options.project else None
         workflow: UUID | None = None
         if options.workflow:
             workflow = (await find_workflow(repo, options.workflow, options.project)).id
-        answer = await views.list_runs(
-            repo,
-            project_id=project,
-            workflow_id=workflow,
-            states=options.state,
-            after=options.after,
-            limit=options.limit,
+        wanted = RunFilter(
+            projects=None if project is None else [project],
+            workflow=workflow,
+            states=options.state or (),
+            worker=options.worker,
+            text=options.search,
         )
+        answer = await run_list.page(repo, wanted, cursor=options.after, limit=options.limit)
         return accept(answer, "The runs cannot be listed.")
 
 
@@ -141,9 +144,12 @@ def _job(step: dict[str, Any]) -> str:
     return str(job.get("name") or step["job_id"])
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _seconds(start: datetime | None, end: datetime | None) -> str | None:
-    return None if start is None or end is None else f"{(end - start).total_seconds():.1f} s"
+def _seconds(start: str | None, end: str | None) -> str | None:
+    if start is None or end is None:
+        return None
+    took = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return f"{took.total_seconds():.1f} s"

@@ -20,6 +20,8 @@ from schema import queue, runs, steps, views, work_orders
 from schema.changeset import Changeset
 from schema.outcomes import Owner
 from schema.projects import Provisioned
+from schema.reading import run_list
+from schema.reading.run_list import RunFilter, RunPage
 from schema.refused import Refused, invalid
 from schema.repo import Repo, Statement
 
@@ -233,11 +235,11 @@ async def test_what_the_database_refuses_is_answered_and_nobody_waits(
 async def ended(app: Application, state: str, final: Any) -> str:
     """Wait for a caller, and end its run as the run channel does after the commit."""
     async with asyncio.timeout(10):
-        page = await views.list_runs(app.repo)
-        while isinstance(page, views.Page) and not page.runs:
-            page = await views.list_runs(app.repo)
-    assert isinstance(page, views.Page)
-    run_id = str(page.runs[0].id)
+        page = await run_list.page(app.repo, RunFilter())
+        while isinstance(page, RunPage) and not page.ids:
+            page = await run_list.page(app.repo, RunFilter())
+    assert isinstance(page, RunPage)
+    run_id = str(page.ids[0])
     assert app.gateway.webhooks.waits_for(run_id)  # before the run could be seen
     app.gateway.webhooks.run_ended(
         run_id, Outcome({"id": run_id, "state": state}, final_state=final)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from schema import (
+    cancellations,
     credentials,
     dataclips,
     janitor,
@@ -21,6 +22,8 @@ from schema import (
 from schema.changeset import Changeset
 from schema.log_lines import Batch, LogLine
 from schema.outcomes import Owner
+from schema.reading import run_list
+from schema.reading.run_list import RunFilter
 from schema.refused import Refused
 from schema.repo import Repo
 from schema.work_orders import NewWorkOrder
@@ -56,7 +59,9 @@ CALLS: list[Callable[[Repo], Awaitable[object]]] = [
     lambda repo: views.logs(repo, uuid4()),
     lambda repo: views.project_of(repo, uuid4()),
     lambda repo: views.outcome(repo, uuid4()),
-    views.list_runs,
+    lambda repo: run_list.page(repo, RunFilter()),
+    lambda repo: run_list.counts(repo, RunFilter()),
+    lambda repo: cancellations.cancel(repo, OWNER.run_id),
     views.workflows,
 ]
 

@@ -1,7 +1,7 @@
 """Read models: what dashboards and the command line are shown."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from schema import log_lines, views
 from schema.log_lines import LogLine
 from schema.refused import Refused
 from schema.repo import Repo
-from schema.views import Page, RunView, WorkflowRow
+from schema.views import RunView, WorkflowRow
 from tests.schema.world import World, payload, project, workflow
 
 AT = datetime(2026, 11, 21, 2, 3, 4, 567891, tzinfo=UTC)
@@ -19,12 +19,6 @@ AT = datetime(2026, 11, 21, 2, 3, 4, 567891, tzinfo=UTC)
 @pytest.fixture
 async def world(repo: Repo) -> World:
     return await World.create(repo)
-
-
-async def page(world: World, **filters: object) -> Page:
-    result = await views.list_runs(world.repo, **filters)  # pyright: ignore[reportArgumentType] (keywords vary by test)
-    assert isinstance(result, Page), result
-    return result
 
 
 async def test_a_run_is_shown_with_steps_jobs_work_order_and_trigger(world: World) -> None:
@@ -119,52 +113,6 @@ async def test_the_outcome_of_a_run_has_its_final_state_and_webhook_response(
     assert isinstance(outcome, views.Outcome)
     assert msgspec.json.decode(outcome.payload_json)["run"]["state"] == "success"
     assert (outcome.final_state, outcome.webhook_response) == ('{"a": 1}', '{"status": 418}')
-
-
-async def test_pages_of_runs_go_from_new_to_old_without_gap_or_repeat(world: World) -> None:
-    created = [(await world.enqueue()).run_id for _ in range(5)]
-    seen: list[UUID] = []
-    after: str | None = None
-    for size in (2, 2, 1):
-        found = await page(world, after=after, limit=2)
-        assert len(found.runs) == size
-        seen.extend(run.id for run in found.runs)
-        after = found.after
-        await world.enqueue()
-    assert seen == created[::-1]
-    assert after is None
-
-
-async def test_lists_of_runs_are_filtered(repo: Repo) -> None:
-    world = await World.create(repo, project(workflows=[workflow("a"), workflow("b")]))
-    other = await World.create(repo, project("other"))
-    await world.enqueue(0)
-    await world.enqueue(1)
-    foreign = await other.enqueue()
-    (claimed,) = await world.claim()
-    assert len((await page(world)).runs) == 3
-    assert len((await page(world, project_id=world.project.id)).runs) == 2
-    assert len((await page(world, workflow_id=world.workflow(1).id)).runs) == 1
-    assert [run.id for run in (await page(world, states=["claimed"])).runs] == [claimed.id]
-    (row,) = (await page(world, project_id=other.project.id)).runs
-    assert (row.id, row.project, row.workflow) == (foreign.run_id, "other", "Workflow orders")
-
-
-@pytest.mark.parametrize(
-    ("filters", "field"),
-    [
-        ({"after": "nonsense"}, "after"),
-        ({"after": "2026-11-21T02:03:04~not-an-id"}, "after"),
-        ({"after": f"2026-11-21T02:03:04~{uuid4()}"}, "after"),
-        ({"states": ["gone"]}, "state"),
-    ],
-)
-async def test_a_bad_filter_is_a_field_error(
-    world: World, filters: dict[str, object], field: str
-) -> None:
-    result = await views.list_runs(world.repo, **filters)  # pyright: ignore[reportArgumentType] (keywords vary by case)
-    assert isinstance(result, Refused)
-    assert result.errors == {field: ["is invalid"]}
 
 
 async def test_workflows_are_found_by_key_name_or_id(repo: Repo) -> None:
