@@ -2,6 +2,7 @@
 import { html, useSignal } from '../lib.js';
 import { entriesOf, kindOf, summaryOf } from '../pure/json.js';
 import { CopyButton } from './basics.js';
+import { Icon } from './icon.js';
 
 const PART = 100;
 const OPEN_DEPTH = 2;
@@ -22,7 +23,7 @@ function JsonNode({ name, value, depth }) {
 
 /** @param {{name: string | null}} props */
 function Name({ name }) {
-  return name === null ? null : html`<span class="json-name">${name}</span>`;
+  return name === null ? null : html`<span class="json-name">${name}: </span>`;
 }
 
 /** @param {{name: string | null, value: any, depth: number}} props */
@@ -30,14 +31,17 @@ function Branch({ name, value, depth }) {
   const open = useSignal(depth < OPEN_DEPTH);
   const shown = useSignal(PART);
   const entries = entriesOf(value);
-  // The button is beside the summary, which must not have a control in it.
-  return html`<div class="json-branch"><details open=${open.value}
-    onToggle=${(/** @type {any} */ event) => (open.value = event.currentTarget.open)}>
-    <summary><${Name} name=${name} /><span class="json-summary">${summaryOf(value)}</span></summary>
+  return html`<div class="json-branch">
+    <div class="json-head">
+      <button type="button" class="json-toggle" aria-expanded=${open.value} onClick=${() => (open.value = !open.value)}>
+        <${Icon} name=${open.value ? 'down' : 'right'} size=${14} /><${Name} name=${name} /><span class="json-summary">${summaryOf(value)}</span>
+      </button>
+      <${CopyButton} text=${() => JSON.stringify(value, null, 2)} label=${`Copy ${name ?? 'all'}`} />
+    </div>
     ${open.value && html`<div class="json-children">
       ${entries.slice(0, shown.value).map(([key, child]) => html`<${JsonNode} key=${key} name=${key} value=${child} depth=${depth + 1} />`)}
       ${entries.length > shown.value && html`<button type="button" class="link" onClick=${() => (shown.value += PART * 5)}>
         Show more of ${entries.length}</button>`}
     </div>`}
-  </details><${CopyButton} text=${() => JSON.stringify(value, null, 2)} label=${`Copy ${name ?? 'all'}`} /></div>`;
+  </div>`;
 }

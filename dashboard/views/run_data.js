@@ -25,7 +25,8 @@ function clipsOf(run, step) {
 /** @param {{store: any, step: any, query: Record<string, string>}} props */
 export function DataPanel({ store, step, query }) {
   const clips = clipsOf(store.run.value, step);
-  const chosen = clips.find((clip) => clip.name === query.clip) ?? clips[step ? 2 : 0];
+  const chosen = clips.find((clip) => clip.name === query.clip) 
+    ?? clips.slice(2).find((clip) => clip.id) ?? clips[0];
   return html`<div class="data-panel">
     <div class="chips" role="group" aria-label="Which data">
       ${clips.map((clip) => html`<button type="button" class="chip" key=${clip.name} aria-pressed=${clip === chosen}

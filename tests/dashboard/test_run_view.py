@@ -100,6 +100,26 @@ async def test_a_viewer_cannot_act_and_an_operator_cancels(stage: Stage, visitor
         await expect(summary).to_contain_text("Cancelled")
 
 
+async def test_a_run_is_retried_from_the_step_that_is_chosen(
+    stage: Stage, visitor: Visitor
+) -> None:
+    worker = await stage.worker("hand-6")
+    work = await worker.take()
+    await work.start()
+    step = await work.step("check")
+    clip = await work.done(step)
+    failing = await work.step("price", input_dataclip_id=clip)
+    await work.done(failing, reason="fail", error_type="JobError", error_message="no quantity")
+    await work.complete(reason="fail", error_type="JobError", error_message="no quantity")
+    page = await visitor.open(f"/runs/{work.id}?step={failing}", role="operator")
+    await page.get_by_role("button", name="Retry from Price").click()
+    await page.get_by_role("button", name="Retry", exact=True).click()
+    await expect(page).not_to_have_url(re.compile(work.id))
+    await expect(page.get_by_role("region", name="Summary")).to_contain_text("Queued")
+    again = await worker.claim()
+    assert page.url == f"{stage.url}/runs/{again.id}"
+
+
 async def test_axe_finds_nothing_in_either_theme(stage: Stage, visitor: Visitor) -> None:
     work = await (await stage.worker("hand-5")).take()
     await work.walk("check", "price", "deliver")
