@@ -1,0 +1,58 @@
+"""A hundred thousand lines of log: there, complete, and never in the way."""
+
+from playwright.async_api import Page, expect
+
+from tests.dashboard.marks import IN_BROWSER
+from tests.dashboard.stage import Stage
+from tests.dashboard.visitor import Visitor
+
+pytestmark = IN_BROWSER
+
+LINES = 100_000
+LONGEST = 100
+"""Milliseconds that the page may take no input."""
+
+FILL = """WITH run AS (UPDATE runs SET version = version + $2::int WHERE id = $1 RETURNING id)
+INSERT INTO log_lines (run_id, level, source, message, timestamp, version)
+SELECT $1, CASE WHEN n % 1000 = 0 THEN 'error' ELSE 'info' END, 'JOB',
+  to_jsonb('line ' || n || ' says ' || repeat('x', n % 60)), now() + n * interval '1 microsecond',
+  (SELECT version FROM runs WHERE id = $1) + n
+FROM generate_series(1, $2::int) AS n"""
+
+WATCH = """() => {
+  window.blocked = [];
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) window.blocked.push(Math.round(task.duration));
+  }).observe({ type: 'longtask', buffered: true });
+}"""
+
+
+async def text_of_last_line(page: Page) -> str:
+    """The last line that is drawn."""
+    return await page.locator(".log-line .log-text").last.inner_text()
+
+
+async def test_100_000_lines_are_loaded_searched_and_scrolled_without_a_stutter(
+    visitor: Visitor, stage: Stage
+) -> None:
+    work = await (await stage.worker()).take()
+    await work.walk("check")
+    await stage.sql(FILL, work.id, LINES)
+    page = await visitor.open("/runs")
+    await expect(page.locator("tr[data-id]").first).to_be_visible()
+    await page.evaluate(f"({WATCH})()")
+    await page.locator(f'tr[data-id="{work.id}"]').click()
+    last = page.locator(".log-line", has_text=f"line {LINES} says")
+    await expect(last).to_be_visible(timeout=60_000)
+    await expect(page.get_by_role("button", name="100 errors")).to_be_visible()
+    assert await page.locator(".log-line").count() < 200
+    await page.get_by_role("button", name="100 errors").click()
+    await expect(page.locator(".log-line.chosen")).to_contain_text("line 1000 says")
+    view = page.locator(".log-view")
+    for part in (0, 0.3, 0.9, 0.1, 1):
+        await view.evaluate("(box, part) => { box.scrollTop = box.scrollHeight * part }", part)
+    await expect(last).to_be_visible()
+    await page.get_by_placeholder("Search in this log").fill("line 77777 says")
+    await expect(page.locator(".log-line")).to_have_count(1)
+    blocked = await page.evaluate("window.blocked")
+    assert [each for each in blocked if each > LONGEST] == []
