@@ -97,11 +97,12 @@ class Gateway:
         self.draining = False
         self.listening: Callable[[], bool] = lambda: False
 
-    def run_token(self, owner: Owner, run_timeout_ms: int | None) -> str:
+    def run_token(self, owner: Owner, run_timeout_ms: int | None, *, previous: bool = False) -> str:
         """The token that comes with a claim; it outlives the run and its outages."""
         settings = self.settings
         timeout = settings.run_timeout if run_timeout_ms is None else run_timeout_ms / 1000
-        return self.run_tokens.issue(owner, timeout + settings.run_grace + settings.run_token_extra)
+        lifetime = timeout + settings.run_grace + settings.run_token_extra
+        return self.run_tokens.issue(owner, lifetime, previous=previous)
 
     def publish(self, run_id: UUID, project_id: UUID, applied: Applied) -> None:
         """Tell everybody who watches of one committed change of a run."""

@@ -43,10 +43,13 @@ class WorkerIdentity(msgspec.Struct, frozen=True):
     Attributes:
         worker_id: names one process, not a machine.
         expires_at: Unix seconds at which the connection ends; None means never.
+        previous: whether it has the secret before the current one, and so, if any, the public key
+            before the current one: a worker exits when it cannot verify a run token.
     """
 
     worker_id: str | None
     expires_at: float | None = None
+    previous: bool = False
 
 
 class User(msgspec.Struct, frozen=True):
@@ -118,8 +121,11 @@ class WorkerTokens:
         revoked: Callable[[WorkerIdentity], bool] = lambda _worker: False,
     ) -> None:
         self._key = Key.hs256(secret)
-        older = [] if previous is None else [Key.hs256(previous.key, until=previous.until)]
-        self._verifier = Verifier([self._key, *older], clock=clock)
+        self._verifier = Verifier([self._key], clock=clock)
+        self._older: Verifier | None = None
+        if previous is not None:
+            older = Key.hs256(previous.key, until=previous.until)
+            self._older = Verifier([older], clock=clock)
         self._clock = clock
         self._revoked = revoked
 
@@ -130,12 +136,14 @@ class WorkerTokens:
 
     def verify(self, token: Any) -> WorkerIdentity | None:
         """The worker, or None for anything but a genuine token."""
-        claims = _claims(self._verifier, token)
+        claims, previous = _claims(self._verifier, token), False
+        if claims is None and self._older is not None:
+            claims, previous = _claims(self._older, token), True
         if claims is None:
             return None
         worker_id = claims.get("worker_id")
         worker = WorkerIdentity(
-            worker_id if isinstance(worker_id, str) else None, claims.get("exp")
+            worker_id if isinstance(worker_id, str) else None, claims.get("exp"), previous
         )
         return None if self._revoked(worker) else worker
 
@@ -162,18 +170,27 @@ class RunTokens:
     ) -> None:
         self._key = Key.rs256(private_key_pem, kid=rsa_key_id(private_key_pem))
         older = [] if previous is None else [_previous_rsa(previous)]
+        # The public half alone verifies, and cannot sign for those who have it.
+        signs = previous is not None and b"PRIVATE KEY" in previous.key
+        self._older = older[0] if signs else self._key
         self._verifier = Verifier([self._key, *older], require=("id", "lease", "exp"), clock=clock)
         self._clock = clock
 
-    def issue(self, owner: Owner, lifetime: float) -> str:
+    def issue(self, owner: Owner, lifetime: float, *, previous: bool = False) -> str:
         """The token of a claim, valid for `lifetime` seconds, and for a while before now.
+
+        Args:
+            owner: the run and its lease.
+            lifetime: seconds.
+            previous: for a worker that knows the key before the current one.
 
         A server whose clock was ahead must not leave workers with tokens that the other servers,
         or itself once the clock is right, take for not yet valid: a refused re-join costs a worker
         the slot for good.
         """
         now = int(self._clock())
-        return self._key.sign(
+        key = self._older if previous else self._key
+        return key.sign(
             {
                 "iss": RUN_ISSUER,
                 "id": str(owner.run_id),

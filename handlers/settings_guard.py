@@ -26,7 +26,8 @@ class GuardSettings(RateSettings, frozen=True, kw_only=True):
         field(
             "WORKER_RUNS_PRIVATE_KEY_PREVIOUS",
             "The RSA key before this one, private or public (PEM, base64-encoded): run tokens that"
-            " it signed count until `CHANNEL_SERVER_PREVIOUS_UNTIL`.",
+            " it signed count until `CHANNEL_SERVER_PREVIOUS_UNTIL`. A private one signs for"
+            " workers that have the previous secret.",
             secret=True,
         ),
     ] = ""

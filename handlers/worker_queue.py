@@ -169,10 +169,10 @@ class WorkerQueueChannel(Channel):
             gateway.publish_event(run.event)
 
     def _offer(self, run: ClaimedRun) -> dict[str, str]:
-        return {
-            "id": str(run.id),
-            "token": self._gateway.run_token(run.owner, run.run_timeout_ms),
-        }
+        worker = self._worker
+        previous = worker is not None and worker.previous
+        token = self._gateway.run_token(run.owner, run.run_timeout_ms, previous=previous)
+        return {"id": str(run.id), "token": token}
 
     async def _release(self, runs: list[ClaimedRun]) -> None:
         """Give back what nobody will hear of; the lease watch does what fails here."""

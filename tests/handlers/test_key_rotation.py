@@ -11,15 +11,20 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from structlog.testing import capture_logs
 
+from channel_server.client_errors import ConnectRefused, JoinRefused
 from channel_server.tokens import Key, TokenError, Verifier
 from handlers import keyring
+from handlers.application import USER_MOUNT, WORKER_MOUNT
 from handlers.config import ConfigError, Settings
 from handlers.revocations import Revocations
 from handlers.run_tokens import RunTokens, UserTokens, WorkerTokens, key_id, rsa_key_id
+from schema import revocations
 from schema.crypto import UnknownKeyError
 from schema.outcomes import Owner
-from tests.handlers.bench import private_key, settings
+from tests.handlers.bench import private_key, settings, stamp
+from tests.handlers.conftest import MakeBench
 
 OLD, NEW = "the workers' previous secret", "the workers' secret of today"
 NONE = Revocations()
@@ -229,3 +234,72 @@ def test_a_previous_secret_that_cannot_be_used_is_refused_at_the_start(
         made(**values)
     assert problem in str(caught.value)
     assert OLD not in str(caught.value)
+
+
+async def test_a_worker_with_the_previous_secret_gets_run_tokens_that_it_can_verify(
+    make_bench: MakeBench,
+) -> None:
+    """A worker exits when its public key does not fit: each gets the key of its generation."""
+    private, public = other_key()
+    bench = await make_bench(
+        worker_secret=NEW,
+        worker_secret_previous=OLD,
+        worker_runs_private_key_previous=private,
+        previous_until=at(600),
+    )
+    theirs = {
+        OLD: Verifier([Key.rs256(base64.b64decode(public))]),
+        NEW: Verifier([Key.rs256(bench.app.settings.private_key_pem())]),
+    }
+    for secret, verifier in theirs.items():
+        worker = await bench.connect(WORKER_MOUNT, WorkerTokens(secret).issue(f"w-{len(secret)}"))
+        run_id, token = await bench.claimed(worker)
+        assert verifier.verify(token)["id"] == str(run_id)
+        run = await bench.join(run_id, token, worker)
+        await run.call("run:start", {"timestamp": stamp()})
+
+
+def test_the_public_half_of_the_previous_key_signs_nothing() -> None:
+    _, public = other_key()
+    tokens = keyring.run_tokens(
+        made(worker_runs_private_key_previous=public, previous_until=at(60))
+    )
+    owner = Owner(uuid4(), uuid4())
+    assert tokens.verify(tokens.issue(owner, 60, previous=True), owner.run_id) == owner
+
+
+async def test_no_secret_new_or_old_is_told_by_anything(make_bench: MakeBench) -> None:
+    private, _ = other_key()
+    old = "the users' secret of yesterday"
+    bench = await make_bench(
+        worker_secret=NEW,
+        worker_secret_previous=OLD,
+        user_secret_previous=old,
+        user_secret="the users' secret of today",
+        worker_runs_private_key_previous=private,
+        credentials_key_previous=base64.b64encode(b"o" * 32).decode(),
+        previous_until=at(600),
+    )
+    gateway = bench.app.gateway
+    with capture_logs() as logged:
+        before = UserTokens(old.encode()).issue("ana", [bench.world.project.id], "viewer", 600)
+        worker_token = WorkerTokens(OLD).issue("w")
+        await bench.connect(USER_MOUNT, before)
+        worker = await bench.connect(WORKER_MOUNT, worker_token)
+        run_id, run_token = await bench.claimed(worker)
+        with pytest.raises(JoinRefused) as refused:
+            await worker.join(f"run:{uuid4()}", {"token": run_token, "errors": "structured"})
+        user = gateway.user_tokens.verify(before)
+        assert user is not None
+        assert user.token_id is not None
+        await revocations.revoke(bench.app.repo, "token", user.token_id, by="ana")
+        assert await gateway.revocation_watch.read()
+        with pytest.raises(ConnectRefused) as closed:
+            await bench.connect(USER_MOUNT, before)
+    seen = repr(logged) + repr(refused.value.response) + str(closed.value)
+    seen += bench.app.render_metrics().decode()
+    settings = bench.app.settings
+    secrets = (OLD, NEW, old, settings.user_secret, private, settings.worker_runs_private_key)
+    for secret in (*secrets, before, worker_token, run_token, user.token_id):
+        assert secret not in seen
+    assert str(run_id) not in bench.app.render_metrics().decode()
