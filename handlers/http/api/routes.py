@@ -12,6 +12,7 @@ from handlers.http.api import (
     health,
     me,
     overview,
+    revocations,
     run_actions,
     run_bulk,
     run_logs,
@@ -45,6 +46,7 @@ def api_router() -> Router:
         *(run_logs.list_logs, run_logs.download_logs),
         *(work_orders.list_work_orders, dataclips.show_dataclip, statistics.show_statistics),
         *(overview.show_overview, overview.list_workers, health.show_health),
+        *(revocations.list_revocations, revocations.revoke, revocations.restore),
     ]
     return Router(
         "/api",
