@@ -51,6 +51,20 @@ def test_the_index_has_nothing_inline_and_loads_nothing_from_elsewhere() -> None
         assert (PAGE / name).is_file(), name
 
 
+def test_every_module_of_the_frame_is_asked_for_at_once() -> None:
+    index = (PAGE / "index.html").read_text()
+    asked = set(re.findall(r'rel="modulepreload" href="/([^"]+)"', index))
+    static = re.compile(r"""(?:\bfrom|^import|;import)\s*["'](\.[\w@./-]+)["']""", re.MULTILINE)
+    needed: set[Path] = set()
+    waiting = [PAGE / "app.js"]
+    while waiting:
+        path = waiting.pop()
+        found = {(path.parent / name).resolve() for name in static.findall(path.read_text())}
+        waiting += found - needed
+        needed |= found
+    assert asked == {str(path.relative_to(PAGE)) for path in needed}
+
+
 def test_both_ways_into_the_dark_have_the_same_colours() -> None:
     css = (PAGE / "css" / "tokens.css").read_text()
     chosen = re.search(r":root\[data-theme='dark'\] \{(.*?)\n\}", css, re.DOTALL)

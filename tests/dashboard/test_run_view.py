@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
-from tests.dashboard.visitor import Visitor, violations
+from tests.dashboard.visitor import Visitor
 
 pytestmark = IN_BROWSER
 
@@ -118,14 +118,3 @@ async def test_a_run_is_retried_from_the_step_that_is_chosen(
     await expect(page.get_by_role("region", name="Summary")).to_contain_text("Queued")
     again = await worker.claim()
     assert page.url == f"{stage.url}/runs/{again.id}"
-
-
-async def test_axe_finds_nothing_in_either_theme(stage: Stage, visitor: Visitor) -> None:
-    work = await (await stage.worker("hand-5")).take()
-    await work.walk("check", "price", "deliver")
-    for theme in ("light", "dark"):
-        page = await visitor.open(f"/runs/{work.id}", role="operator", color_scheme=theme)
-        for tab in ("Log", "Data", "History"):
-            await page.get_by_role("tab", name=tab).click()
-            await expect(page.locator(".log-line, .json, .event").first).to_be_visible()
-            assert await violations(page) == []

@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
-from tests.dashboard.visitor import Visitor, violations
+from tests.dashboard.visitor import Visitor
 
 pytestmark = IN_BROWSER
 
@@ -113,15 +113,3 @@ async def test_the_list_goes_on_where_it_ends(stage: Stage, visitor: Visitor) ->
     await expect(page.locator("tr[data-id]").nth(54)).to_be_attached()
     shown = await rows(page)
     assert len(shown) == len(set(shown))
-
-
-async def test_axe_finds_nothing_in_either_theme_wide_and_narrow(
-    stage: Stage, visitor: Visitor
-) -> None:
-    await stage.enqueue()
-    for theme, width in (("light", 1280), ("dark", 390)):
-        page = await visitor.open(
-            "/runs", role="operator", color_scheme=theme, viewport={"width": width, "height": 800}
-        )
-        await page.locator("tr[data-id] input").first.check()
-        assert await violations(page) == []
