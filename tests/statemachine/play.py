@@ -21,7 +21,7 @@ from tests.statemachine.lifecycle_machine import LifecycleMachine
 from tests.statemachine.model import Policy
 from tests.statemachine.stage import Stage
 
-STEPS: Final = 62
+STEPS: Final = 70
 """Most steps of a sequence; some are shorter, the average is above 50."""
 
 ROUND: Final = 20
