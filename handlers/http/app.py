@@ -8,6 +8,7 @@ from handlers.http.address_rates import AddressRates
 from handlers.http.api.routes import api_router
 from handlers.http.backend import Backend, state_for
 from handlers.http.cors import Cors
+from handlers.http.cut_off import CutOff
 from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.feed_streams import stream_project, stream_run
@@ -68,5 +69,5 @@ def build_http_app(application: Backend) -> ASGIApp:
         state=state_for(application),
     )
     page = Page(Finishing(app), PageFiles(dashboard_folder()))
-    limited = AddressRates(page, application.gateway.rates.addresses)
+    limited = AddressRates(CutOff(page), application.gateway.rates.addresses)
     return SecurityHeaders(Cors(limited, settings.cors_origins))

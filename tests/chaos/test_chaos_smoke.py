@@ -28,7 +28,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_whatever_goes_wrong(
         sys.stdout.write(f"\n{json.dumps(verdict.summary)}\n")
     assert verdict.violations == [], f"again: make chaos SEED={SEED}; logs in {folder}"
     assert set(chaos.nemesis.done) == set(KINDS), "each kind of trouble happened"
-    assert verdict.summary["ok"] > 100
+    assert verdict.summary["ok"] > 10
 
 
 def test_a_seed_means_the_same_plan_each_time() -> None:

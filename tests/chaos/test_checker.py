@@ -75,7 +75,7 @@ def found(spoil: Spoil) -> list[str]:
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
-    assert found(lambda *_: None) == []
+    assert found(lambda _h, _s, _w: None) == []
     assert lease_of(token(LEASE)) == LEASE
 
 
