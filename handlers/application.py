@@ -12,7 +12,8 @@ Tests that need no port and no background services `open` it instead of starting
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from channel_server.endpoint import Endpoint, Mount
 from channel_server.log import get_logger
@@ -37,7 +38,10 @@ WORKER_MOUNT: Final = "/worker"
 USER_MOUNT: Final = "/socket"
 
 STOP_TIMEOUT: Final = 5.0
-"""Seconds for each of: answers to websockets, to HTTP requests, and the end of all services."""
+"""Seconds for each of: answers to websockets, and to HTTP requests."""
+
+SERVICES_TIMEOUT: Final = 3.0
+"""Seconds for the services to end, and then for the feeds; the database may be silent."""
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for statements under way when everything else has ended."""
@@ -174,12 +178,9 @@ class Application:
         gateway.feed.close()  # event streams end by themselves, the port need not wait for them
         if self._endpoint is not None:
             await self._endpoint.stop(drain=drain)
-        await self._stop_services()
-        await gateway.feeds.stop()
+        await _bounded(self._stop_services())
         gateway.work_available.close()
-        await gateway.remarks.close()
-        await gateway.presence.close()
-        await gateway.workers_feed.close()
+        await _bounded(_close_writers(gateway))
         await gateway.repo.close(timeout=CLOSE_TIMEOUT)
         self._gateway = self._endpoint = self._listener = self._notices = None
         self._services = []
@@ -197,11 +198,7 @@ class Application:
             stops.append(self._listener.stop())
         if self._notices is not None:
             stops.append(self._notices.stop())
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await asyncio.gather(*stops)
-        except TimeoutError:
-            log.warning("services_stopped_hard")
+        await asyncio.gather(*stops)
 
     def _build_endpoint(self) -> Endpoint:
         # HTTP is a room of its own; in-process tests of channels do without it.
@@ -263,3 +260,18 @@ class Application:
                 await engine.attempted.wait()
         except TimeoutError:
             log.warning("readiness_unknown")
+
+
+async def _close_writers(gateway: Gateway) -> None:
+    await gateway.feeds.stop()
+    await gateway.remarks.close()
+    await gateway.presence.close()
+    await gateway.workers_feed.close()
+
+
+async def _bounded(stopping: Coroutine[Any, Any, None]) -> None:
+    try:
+        async with asyncio.timeout(SERVICES_TIMEOUT):
+            await stopping
+    except TimeoutError:
+        log.warning("stopped_hard", step=stopping.__name__)

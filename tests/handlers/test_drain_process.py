@@ -203,13 +203,29 @@ async def test_callers_and_streams_are_answered_and_idle_connections_end(server:
         assert (await idle.request("/healthz")).status == 200
         calling = asyncio.ensure_future(http.post(f"/i/{hook}", json={"order": 1}))
         run = await one_run(server)
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        streaming = asyncio.create_task(stream(server, http, opened))
+        await opened
         server.process.tell(signal.SIGTERM)
+        await streaming
         answer = await calling
         assert answer.status_code == 202
         assert answer.json()["run_id"] == str(run)
         await idle.ended()
         assert await server.process.end() == 0, server.process.text
     assert await server.bench.state(run) == "available"
+
+
+async def stream(server: Server, http: httpx.AsyncClient, opened: asyncio.Future[None]) -> None:
+    """Read an event stream until the server ends it; a stream that is torn raises."""
+    project = server.bench.world.project.id
+    token = server.bench.app.gateway.user_tokens.issue("ana", (project,), "viewer", 3600)
+    path = f"/api/projects/{project}/events"
+    async with http.stream("GET", path, headers={"Authorization": f"Bearer {token}"}) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        opened.set_result(None)
+        async for _ in answer.aiter_bytes():
+            pass
 
 
 async def one_run(server: Server) -> UUID:
