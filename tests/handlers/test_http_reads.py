@@ -11,7 +11,7 @@ import pytest
 import migrations
 from handlers.application import Application
 from handlers.http.api import run_logs, shapes
-from handlers.http.api.health import Health
+from handlers.http.api.health import ServerHealth
 from schema.reading import run_list, work_order_list
 from schema.refused import Refused
 from schema.repo import Statement, connection
@@ -350,7 +350,7 @@ async def test_health_tells_the_signed_in_what_is_checked_and_which_limits_hold(
     try:
         await web.bench.enqueue()
         async with web.client("viewer") as reader:
-            shown = await get(reader, "/api/health", Health)
+            shown = await get(reader, "/api/health", ServerHealth)
             assert shown["ready"], shown
             assert shown["database"] == {"ok": True, "detail": None}
             assert (shown["queue"]["depth"], shown["stale_stats"]) == (1, 0)
@@ -362,7 +362,7 @@ async def test_health_tells_the_signed_in_what_is_checked_and_which_limits_hold(
             for secret in (SECRET, database_url, app.settings.credentials_key):
                 assert secret not in text
             await app.repo.close()
-            shown = await get(reader, "/api/health", Health)
+            shown = await get(reader, "/api/health", ServerHealth)
         assert (shown["ready"], shown["database"]["ok"], shown["queue"]) == (False, False, None)
     finally:
         await app.stop(drain=False)

@@ -30,7 +30,7 @@ _SERVER: Final = Statement("health.version", "SHOW server_version")
 Shown = str | int | float | bool | None | list[str]
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class ServerHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the server can do its work, and within which bounds.
 
     Attributes:
@@ -57,7 +57,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/health")
-async def show_health(request: Asked) -> Response[Health]:
+async def show_health(request: Asked) -> Response[ServerHealth]:
     """Show whether the server can do its work: checks, queue, versions, limits.
 
     Answers 200 also when it cannot; ``ready`` says so.
@@ -74,7 +74,7 @@ async def show_health(request: Asked) -> Response[Health]:
     listener = Check(gateway.listening(), None if gateway.listening() else "it is not connected")
     drain = Check(not gateway.draining, "shutting down" if gateway.draining else None)
     checks = (database, listener, tables, drain)
-    body = Health(
+    body = ServerHealth(
         ready=all(check.ok for check in checks),
         database=database,
         listener=listener,
