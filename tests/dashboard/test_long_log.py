@@ -1,6 +1,9 @@
 """A hundred thousand lines of log: there, complete, and never in the way."""
 
-from playwright.async_api import Page, expect
+from typing import Any
+
+import msgspec
+from playwright.async_api import Browser, expect
 
 from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
@@ -10,7 +13,7 @@ pytestmark = IN_BROWSER
 
 LINES = 100_000
 LONGEST = 100
-"""Milliseconds that the page may take no input."""
+"""Milliseconds for which the page may take no input."""
 
 FILL = """WITH run AS (UPDATE runs SET version = version + $2::int WHERE id = $1 RETURNING id)
 INSERT INTO log_lines (run_id, level, source, message, timestamp, version)
@@ -19,28 +22,37 @@ SELECT $1, CASE WHEN n % 1000 = 0 THEN 'error' ELSE 'info' END, 'JOB',
   (SELECT version FROM runs WHERE id = $1) + n
 FROM generate_series(1, $2::int) AS n"""
 
-WATCH = """() => {
-  window.blocked = [];
-  new PerformanceObserver((list) => {
-    for (const task of list.getEntries()) window.blocked.push(Math.round(task.duration));
-  }).observe({ type: 'longtask', buffered: true });
-}"""
+TASKS = {"RunTask", "ThreadControllerImpl::RunTask"}
 
 
-async def text_of_last_line(page: Page) -> str:
-    """The last line that is drawn."""
-    return await page.locator(".log-line .log-text").last.inner_text()
+def longest_tasks(trace: bytes) -> list[float]:
+    """Milliseconds of processor that the main thread of the page spent on its longest tasks.
+
+    Not of the clock: other programs of the machine are not the page's fault.
+    """
+    events: list[Any] = msgspec.json.decode(trace)["traceEvents"]
+    named = [each for each in events if each["name"] == "thread_name"]
+    mains = {
+        (each["pid"], each["tid"]) for each in named if each["args"]["name"] == "CrRendererMain"
+    }
+    spent = [
+        each["tdur"] / 1000
+        for each in events
+        if each["name"] in TASKS and (each["pid"], each["tid"]) in mains and "tdur" in each
+    ]
+    assert spent, "the trace has no tasks"
+    return sorted(spent)[-5:]
 
 
 async def test_100_000_lines_are_loaded_searched_and_scrolled_without_a_stutter(
-    visitor: Visitor, stage: Stage
+    browser: Browser, visitor: Visitor, stage: Stage
 ) -> None:
     work = await (await stage.worker()).take()
     await work.walk("check")
     await stage.sql(FILL, work.id, LINES)
     page = await visitor.open("/runs")
     await expect(page.locator("tr[data-id]").first).to_be_visible()
-    await page.evaluate(f"({WATCH})()")
+    await browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
     await page.locator(f'tr[data-id="{work.id}"]').click()
     last = page.locator(".log-line", has_text=f"line {LINES} says")
     await expect(last).to_be_visible(timeout=60_000)
@@ -54,5 +66,5 @@ async def test_100_000_lines_are_loaded_searched_and_scrolled_without_a_stutter(
     await expect(last).to_be_visible()
     await page.get_by_placeholder("Search in this log").fill("line 77777 says")
     await expect(page.locator(".log-line")).to_have_count(1)
-    blocked = await page.evaluate("window.blocked")
-    assert [each for each in blocked if each > LONGEST] == []
+    longest = longest_tasks(await browser.stop_tracing())
+    assert longest[-1] <= LONGEST, longest
