@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "provision",
     "run",
     "runs",
+    "workers",
     "pipelines",
     "emissions",
     "replay",

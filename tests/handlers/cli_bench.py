@@ -57,12 +57,15 @@ def variables(settings: Settings, port: int | None = None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def worker(settings: Settings, url: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def worker(
+    settings: Settings, url: str, *options: str
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     """The example worker as a process, until the end of the block; it must end well."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(WORKER),
         f"--url={url}/worker",
+        *options,
         env={**os.environ, "WORKER_SECRET": settings.worker_secret},
         stderr=asyncio.subprocess.PIPE,
     )
