@@ -205,9 +205,9 @@ class Stage:
         return sum(worker.done for worker in walking.values())
 
     def _workers(self, count: int) -> list[Peer]:
-        token = WorkerTokens(self._settings.worker_secret).issue("benchmark")
-        path = f"/worker/websocket?token={token}&api_version=1.2&vsn=2.0.0"
-        return [Peer(self.server.port, path) for _ in range(count)]
+        tokens = WorkerTokens(self._settings.worker_secret)
+        path = "/worker/websocket?api_version=1.2&vsn=2.0.0&token="
+        return [Peer(self.server.port, path + tokens.issue(f"worker-{n}")) for n in range(count)]
 
     def _dashboards(self, count: int) -> list[Peer]:
         tokens = UserTokens(self._settings.user_key())
