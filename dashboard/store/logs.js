@@ -60,18 +60,18 @@ export class LogStore {
     this.loading.value = true;
     this.error.value = null;
     try {
-      for (let more = true; more && !this.stopped;) more = await this.page();
+      do {
+        this.again = false;
+        for (let more = true; more && !this.stopped;) more = await this.page();
+      } while (this.again && !this.stopped);
     } catch (problem) {
       this.error.value = problem;
     } finally {
       this.fetching = false;
       this.loading.value = false;
-      this.add(this.waiting.splice(0));
     }
-    if (this.again && !this.stopped) {
-      this.again = false;
-      await this.load();
-    }
+    // Only now: what waits is behind everything that was fetched, holes included.
+    if (!this.error.peek()) this.add(this.waiting.splice(0));
   }
 
   async page() {
@@ -89,7 +89,7 @@ export class LogStore {
 
   /** Lines of the stream. @param {any[]} lines */
   push(lines) {
-    if (this.loading.peek()) this.waiting.push(...lines);
+    if (this.loading.peek() || this.error.peek()) this.waiting.push(...lines);
     else this.add(lines);
   }
 

@@ -8,12 +8,14 @@ import { getJson } from './api.js';
 import { onRuns, whenMissed } from './feed.js';
 
 const PAGE = 50;
-/** A list that is followed for hours keeps this many rows. */
+const LARGEST_PAGE = 500;
+/** A list that is followed for hours begins anew at this many rows. */
 const LONGEST = 2000;
 
 export class RunList {
-  /** @param {Record<string, string>} query of the page @param {{limit?: number, follow?: boolean}} [options] */
-  constructor(query, { limit = PAGE, follow = false } = {}) {
+  /** @param {Record<string, string>} query of the page @param {{limit?: number, follow?: boolean, fixed?: boolean}} [options] `fixed` never shows more than `limit` */
+  constructor(query, { limit = PAGE, follow = false, fixed = false } = {}) {
+    this.fixed = fixed;
     this.limit = limit;
     this.follow = follow;
     this.filters = filtersOf(query, Date.now());
@@ -39,7 +41,7 @@ export class RunList {
 
   /** @returns {() => void} ends it */
   start() {
-    const stops = [onRuns((changes) => this.apply(changes)), whenMissed(() => this.reload())];
+    const stops = [onRuns((changes) => this.apply(changes)), whenMissed(() => this.resync())];
     this.reload();
     return () => {
       for (const stop of stops) stop();
@@ -53,6 +55,11 @@ export class RunList {
   /** @param {string} id */
   peek = (id) => this.rows.get(id)?.peek();
 
+  /** What is shown anew, as far as one page goes, so that nothing vanishes under the reader's eyes. */
+  resync() {
+    return this.fetch(null, Math.min(LARGEST_PAGE, Math.max(this.limit, this.ids.peek().length)));
+  }
+
   /** The first page anew; what changed meanwhile is not undone by an older answer. */
   async reload() {
     await this.fetch(null);
@@ -62,14 +69,14 @@ export class RunList {
     if (this.next.value && !this.loading.value) await this.fetch(this.next.value);
   }
 
-  /** @param {string | null} cursor */
-  async fetch(cursor) {
+  /** @param {string | null} cursor @param {number} [limit] */
+  async fetch(cursor, limit = this.limit) {
     this.current?.abort();
     const mine = new AbortController();
     this.current = mine;
     this.loading.value = true;
     try {
-      const query = { ...this.filters, limit: this.limit, cursor };
+      const query = { ...this.filters, limit, cursor };
       const answer = await getJson('/api/runs', query, mine.signal);
       if (this.current !== mine) return;
       batch(() => this.take(answer, cursor !== null));
@@ -129,10 +136,11 @@ export class RunList {
   /** Puts what is new in its place. */
   showFresh() {
     const all = insertRows(this.ids.peek(), this.fresh.peek(), this.peek);
-    const kept = all.length > LONGEST ? all.slice(0, LONGEST) : all;
-    this.ids.value = this.follow ? kept.slice(0, Math.max(this.limit, this.ids.peek().length)) : kept;
+    this.ids.value = this.fixed ? all.slice(0, this.limit) : all;
     this.fresh.value = [];
     this.prune();
+    // Rows cannot be dropped at the end, as the next page begins behind them.
+    if (all.length > LONGEST) this.reload();
   }
 
   prune() {

@@ -87,7 +87,7 @@ function Tile({ label, value, note, tone, to }) {
 
 /** @param {{project: string | undefined}} props */
 function Latest({ project }) {
-  const list = useMemo(() => new RunList(project ? { project } : {}, { limit: 8, follow: true }), []);
+  const list = useMemo(() => new RunList(project ? { project } : {}, { limit: 8, follow: true, fixed: true }), []);
   useEffect(() => list.start(), [list]);
   const more = html`<a href=${href('/runs', { project })}>All runs</a>`;
   return html`<${Card} title="Latest runs" actions=${more} flush>
