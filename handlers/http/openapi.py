@@ -11,7 +11,7 @@ from litestar import MediaType, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from handlers.http.api import shapes
+from handlers.http.api import shapes, shapes_activity
 from handlers.http.api.examples import EXAMPLES
 from handlers.http.api.run_actions import Cancelled, Retried, RetryWish
 from handlers.http.api.run_bulk import BulkProgress, BulkWish
@@ -25,7 +25,7 @@ EVENTS: Final = "text/event-stream"
 STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     *(
         each
-        for each in vars(shapes).values()
+        for each in {**vars(shapes), **vars(shapes_activity)}.values()
         if isinstance(each, type) and issubclass(each, msgspec.Struct) and each is not shapes.Shape
     ),
     *(Problem, Retried, RetryWish, Cancelled, BulkWish, BulkProgress),

@@ -10,7 +10,7 @@ import pytest
 
 import migrations
 from handlers.application import Application
-from handlers.http.api import run_logs, shapes
+from handlers.http.api import run_logs, shapes, shapes_activity
 from handlers.http.api.health import ServerHealth
 from schema.reading import run_list, work_order_list
 from schema.refused import Refused
@@ -295,7 +295,7 @@ async def test_the_overview_counts_what_is_and_what_was_in_the_last_hour(
         stuck.id,
     )
     await web.bench.enqueue()
-    shown = await get(reader, "/api/overview", shapes.Overview)
+    shown = await get(reader, "/api/overview", shapes_activity.Overview)
     counted = {state: n for state, n in shown["runs"].items() if n}
     assert counted == {"available": 1, "started": 1, "success": 1, "crashed": 1}
     assert shown["queue"]["depth"] == 1
@@ -315,7 +315,7 @@ async def test_statistics_that_are_behind_need_attention(make_bench: MakeBench) 
         "UPDATE runs SET finished_at = now() - interval '20 minutes' RETURNING id"
     )
     async with web.client("viewer") as reader:
-        shown = await get(reader, "/api/overview", shapes.Overview)
+        shown = await get(reader, "/api/overview", shapes_activity.Overview)
     assert [item["kind"] for item in shown["attention"]] == ["stale"]
 
 
@@ -327,15 +327,15 @@ async def test_workers_are_listed_with_the_runs_that_may_be_seen(
     try:
         run = await web.bench.started()
         async with web.client("viewer") as reader:
-            (worker,) = (await get(reader, "/api/workers", shapes.WorkerList))["workers"]
-            overview = await get(reader, "/api/overview", shapes.Overview)
+            (worker,) = (await get(reader, "/api/workers", shapes_activity.WorkerList))["workers"]
+            overview = await get(reader, "/api/overview", shapes_activity.Overview)
             shown = await get(reader, f"/api/runs/{run.id}", shapes.RunDetail)
         assert (worker["id"], worker["online"]) == ("worker-1", True)
         assert (worker["runs"], worker["runs_held"]) == ([str(run.id)], 1)
         assert [each["id"] for each in overview["workers"]] == ["worker-1"]
         assert shown["lease"]["online"] is True
         async with web.client("viewer", [uuid4()]) as stranger:
-            (worker,) = (await get(stranger, "/api/workers", shapes.WorkerList))["workers"]
+            (worker,) = (await get(stranger, "/api/workers", shapes_activity.WorkerList))["workers"]
         assert (worker["runs"], worker["runs_held"]) == ([], 0)
         await web.bench.close()
     finally:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from handlers.http.api import shapes
+from handlers.http.api import shapes_activity
 from schema import janitor, run_statistics
 from schema.outcomes import Applied, Owner
 from tests.handlers.conftest import MakeBench
@@ -46,7 +46,7 @@ async def days(web: Web, **query: Any) -> list[dict[str, Any]]:
     async with web.client("viewer") as client:
         answer = await client.get("/api/stats", params=query)
     assert answer.status_code == 200, answer.text
-    msgspec.json.decode(answer.content, type=shapes.Statistics)
+    msgspec.json.decode(answer.content, type=shapes_activity.Statistics)
     return answer.json()["days"]
 
 

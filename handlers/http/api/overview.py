@@ -9,7 +9,7 @@ from litestar.params import FromQuery
 
 from handlers.gateway import Gateway
 from handlers.http.api.access import Asked, accept, answer, asker, gateway_of, scope
-from handlers.http.api.shapes import Overview, WorkerList
+from handlers.http.api.shapes_activity import Overview, WorkerList
 from schema import workers
 from schema.reading import overview
 from schema.workers import Worker

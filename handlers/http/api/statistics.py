@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
 
 from handlers.http.api.access import Asked, accept, answer, asker, gateway_of, scope
-from handlers.http.api.shapes import Statistics
+from handlers.http.api.shapes_activity import Statistics
 from handlers.http.errors import field_problem
 from schema.reading import statistics
 
