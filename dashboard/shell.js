@@ -60,13 +60,18 @@ function Navigation() {
   </nav>`;
 }
 
-function Account() {
+/** @param {{class?: string}} props */
+function ThemeButton({ class: extra = '' }) {
   const dark = theme.value === 'dark';
+  return html`<${Button} variant="ghost" class=${extra} icon=${dark ? 'sun' : 'moon'} onClick=${toggleTheme}
+    aria-label=${dark ? 'Use the light theme' : 'Use the dark theme'} title=${dark ? 'Light theme' : 'Dark theme'} />`;
+}
+
+function Account() {
   return html`<div class="account">
     ${me.value && html`<p title=${me.value.subject}><strong>${me.value.subject}</strong><span>${me.value.role}</span></p>`}
     <div class="account-actions">
-      <${Button} variant="ghost" icon=${dark ? 'sun' : 'moon'} onClick=${toggleTheme}
-        aria-label=${dark ? 'Use the light theme' : 'Use the dark theme'} title=${dark ? 'Light theme' : 'Dark theme'} />
+      <${ThemeButton} />
       <${Button} variant="ghost" icon="help" onClick=${() => (helpOpen.value = true)} aria-label="Show the keys" title="Keys (?)" class="wide-only" />
       ${me.value && html`<${Button} variant="ghost" icon="exit" onClick=${signOut} aria-label="Sign out" title="Sign out" />`}
     </div>
@@ -118,7 +123,7 @@ export function Shell() {
       <div class="page">
         <header class="top">
           <h1>${title}</h1>
-          <div class="top-side"><${ProjectSelect} /><${ConnectionChip} /></div>
+          <div class="top-side"><${ProjectSelect} /><${ConnectionChip} /><${ThemeButton} class="narrow-only" /></div>
         </header>
         <${StaleBanner} />
         <main id="main" tabindex="-1">${waiting ? null : html`<${Current} />`}</main>
