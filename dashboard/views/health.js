@@ -11,7 +11,7 @@ import { me } from '../store/session.js';
 
 /** Health has no stream: it is asked for, and says when it was. */
 const EVERY = 5000;
-const CHECKS = ['database', 'listener', 'migrations'];
+const CHECKS = ['database', 'listener', 'migrations', 'drain'];
 
 /** @param {AbortSignal} signal */
 async function fetchHealth(signal) {
@@ -49,7 +49,7 @@ export default function Health() {
     <${Verdict} ...${verdict(checks, alarming.length)} at=${at} />
     <div class="health-grid">
       <${Card} title="Checks"><${Checks} rows=${checks} /><//>
-      <${Card} title="Queue"><${Queue} queue=${health.queue} /><//>
+      <${Card} title="Queue"><${Queue} queue=${health.queue} stale=${health.stale_stats} /><//>
       <${Card} title="Versions"><${Facts} rows=${flatten(health.versions ?? {})} /><//>
     </div>
     ${stale && html`<${Stale} entries=${stale} names=${names} />`}
@@ -79,13 +79,14 @@ function Checks({ rows }) {
   </ul>`;
 }
 
-/** @param {{queue: any}} props */
-function Queue({ queue }) {
+/** @param {{queue: any, stale: number | null}} props */
+function Queue({ queue, stale }) {
   const lag = queue?.lag_s;
   return html`<dl class="stats">
     <${Stat} label="Waiting" value=${count(queue?.depth)} note="runs that no worker has claimed" />
     <${Stat} label="Oldest waits for" value=${lag === null || lag === undefined ? '–' : duration(lag * 1000)}
       note=${queue?.depth ? 'since it was created' : 'nothing waits'} />
+    <${Stat} label="Statistics behind" value=${count(stale)} note="days of workflows, corrected by a job" />
   </dl>`;
 }
 

@@ -35,7 +35,7 @@ def views(scenery: Scenery) -> dict[str, str]:
         f"{run}?tab=history": "#run-tab",
         "/workflows": "main table, main .card",
         f"/pipelines?year={YEAR}": "#module-3 .badge-button",
-        # "/health": ".verdict",
+        "/health": ".verdict",
     }
 
 
