@@ -1,19 +1,15 @@
 """Takes the pictures of the dashboard that the documentation shows.
 
-    python scripts/screenshots.py [docs/images]
+    python -m scripts.screenshots [docs/images]
 
 Starts a server with the demo's project and something of everything, and looks at it with Chromium.
 """
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from playwright.async_api import Page, expect
 
@@ -25,6 +21,7 @@ from tests.dashboard.stage import QUIET, YEAR, Stage
 from tests.dashboard.visitor import Visitor, is_live
 from tests.handlers.bench import settings
 
+ROOT = Path(__file__).parents[1]
 RUNS = 40
 BAR = ".overview-grid .chart canvas"
 
@@ -84,8 +81,8 @@ async def take(
     if act is not None:
         await act(page)
     await page.evaluate("document.fonts.ready")
-    await page.screenshot(path=file, animations="disabled")
-    print(f"{file}: {file.stat().st_size // 1024} kB")
+    picture = await page.screenshot(path=file, animations="disabled")
+    print(f"{file}: {len(picture) // 1024} kB")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pipelines: units 3 and 11 in the browser, uploads, totals."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ async def ended(stage: Stage, pipeline_id: str) -> None:
 
 
 @asynccontextmanager
-async def held(stage: Stage) -> AsyncIterator[None]:
+async def held(stage: Stage) -> AsyncGenerator[None]:
     """No emission can be written, so a recalculation waits until the end of the block."""
     async with stage.app.gateway.engine.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE data_entry_emissions IN ACCESS EXCLUSIVE MODE")
