@@ -42,7 +42,7 @@ async def list_runs(
         since: Created at this time or later.
         until: Created before this time.
         text: With this text in the error or in a log line. Each page looks at no more than 2000
-            runs; one that takes longer than 5 s is refused with `search_too_broad`.
+            runs; one that takes longer than 5 s is refused with 503 and the code `busy`.
         limit: How many at most.
         cursor: The `next` of the page before.
     """
