@@ -54,7 +54,7 @@ async def fail(stage: Stage) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def failed(stage: Stage) -> AsyncIterator[str]:
+async def failed(stage: Stage) -> AsyncGenerator[str]:
     """The id of a pipeline that failed; afterwards another one has succeeded."""
     yield await fail(stage)
     await ended(stage, await stage.upload("data_energy.csv", **ENERGY))
