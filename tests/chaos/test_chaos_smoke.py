@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,9 +18,9 @@ SECONDS = 20.0
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 async def test_nothing_acknowledged_is_lost_or_doubled_whatever_goes_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # A folder of its own in the project: sockets of PostgreSQL need a short path and its account.
+    # In the project: sockets of PostgreSQL need a short path, and its account must reach them.
     folder = Path(".channel_server") / f"chaos-{os.getpid()}"
     folder.mkdir(parents=True)
     chaos = Chaos(make(SEED, SECONDS), folder.absolute())
@@ -29,6 +30,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_whatever_goes_wrong(
     assert verdict.violations == [], f"again: make chaos SEED={SEED}; logs in {folder}"
     assert set(chaos.nemesis.done) == set(KINDS), "each kind of trouble happened"
     assert verdict.summary["ok"] > 10
+    shutil.rmtree(folder)
 
 
 def test_a_seed_means_the_same_plan_each_time() -> None:
