@@ -220,7 +220,8 @@ class Model:
             return LEASE_LOST
         step = run.steps.get(step_id)
         open_ = step is not None and step.completed is None
-        if step is not None and open_ and self.reporting(run):
+        # A lost run that has told its end may still tell the ends of its steps.
+        if step is not None and open_ and (self.reporting(run) or run.recovered):
             step.reason, step.completed = payload["reason"], payload
             run.tell("step:completed")
             return ("ok", {"step_id": step_id})
