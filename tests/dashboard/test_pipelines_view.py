@@ -1,7 +1,7 @@
 """Pipelines: units 3 and 11 in the browser, uploads, totals."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
