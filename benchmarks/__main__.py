@@ -12,7 +12,7 @@ from benchmarks import attacks, emissions, runs, sockets
 from benchmarks.process import pin_generator, raise_file_limit, running
 from benchmarks.report import Figures, Result, as_json, show, summarise
 
-NAMES: Final = ("echo", "fanout", "idle", "runs", "emissions")
+NAMES: Final = ("echo", "fanout", "idle", "runs", "emissions", "page")
 ATTACKS: Final = "attacks"
 _ROOMS: Final = "benchmarks.rooms"
 
@@ -78,6 +78,16 @@ def main() -> int:
                     "≥ 6,700, ≤ 250 MB, lag ≤ 50 ms",
                     lambda: ingesting.ingest(2 * options.seconds),
                 )
+        if "page" in wanted:
+            from benchmarks import page
+
+            repeat("the first view: paint, figures", "", "≤ 1,000 ms, ≤ 150 KiB", page.first_view)
+            repeat(
+                f"the list of runs, {page.PER_MINUTE:,} runs/min",
+                "runs/s",
+                "≤ 18,000 µs: 30 % of a core",
+                lambda: page.live_runs(3 * options.seconds),
+            )
     if options.json:
         sys.stdout.write(as_json(results) + "\n")
     elif results:
