@@ -54,7 +54,7 @@ async def take_all(database_url: str, folder: Path) -> None:
             await take(visitor, folder / "runs.png", "/runs", "tr[data-id]")
             await take(visitor, folder / "run.png", failed, ".graph svg")
             await take(visitor, folder / "run-dark.png", failed, ".graph svg", color_scheme="dark")
-            narrow = {"viewport": {"width": 390, "height": 780}}
+            narrow: dict[str, Any] = {"viewport": {"width": 390, "height": 780}}
             await take(visitor, folder / "overview-narrow.png", "/", BAR, **narrow)
             path = f"/pipelines?year={YEAR}"
             await take(visitor, folder / "pipelines.png", path, ".badge-button", diagnose)
@@ -74,7 +74,11 @@ async def take(
     visitor: Visitor, file: Path, path: str, ready: str, act: Any = None, **options: Any
 ) -> None:
     """Take the picture of one view once it is complete."""
-    values = {"reduced_motion": "reduce", "viewport": {"width": 1280, "height": 860}, **options}
+    values: dict[str, Any] = {
+        "reduced_motion": "reduce",
+        "viewport": {"width": 1280, "height": 860},
+        **options,
+    }
     page = await visitor.open(path, role="operator", **values)
     await expect(page.locator(ready).first).to_be_visible()
     await is_live(page)
