@@ -42,7 +42,7 @@ demo: $(STAMP) ## Start a server, a database and a worker, and watch two runs li
 	@$(BIN)/channel-server dev --demo
 
 test: $(STAMP) $(PEERS) $(BROWSER) ## Run every test, in random order and in parallel.
-	@$(TEST_RUNNER) -n auto $(PYTEST_ARGS)
+	@$(TEST_RUNNER) -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style.
 	@$(BIN)/ruff check .

@@ -1,7 +1,19 @@
 """What all tests share."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no fault of a strategy: only what is found counts, not how long it took.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, one half in each half of the list: two processes share those.
+
+    What takes long and comes last leaves one process waiting for the other.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    middle = len(short) // 2
+    items[:] = [*long[::2], *short[:middle], *long[1::2], *short[middle:]]

@@ -15,6 +15,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "7"))
 SECONDS = 20.0
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 async def test_nothing_acknowledged_is_lost_or_doubled_whatever_goes_wrong(

@@ -9,6 +9,8 @@ import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from schema.lifecycle import FINAL_STATES
 from tests.handlers.bench import Bench
 from tests.handlers.cli_bench import variables, worker
@@ -33,6 +35,7 @@ async def until(bench: Bench, condition: str) -> None:
             await bench.world.rows("SELECT pg_sleep(0.05)")
 
 
+@pytest.mark.long
 async def test_a_deploy_under_load_loses_no_run(make_bench: MakeBench, tmp_path: Path) -> None:
     flow = workflow()
     for job in flow.jobs:

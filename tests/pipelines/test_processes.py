@@ -139,6 +139,7 @@ async def check(lab: Lab) -> None:
     assert await lab.value("SELECT count(*) FROM pipeline_joins WHERE waits_for_rerun") == 0
 
 
+@pytest.mark.long
 async def test_two_processes_share_a_thousand_jobs_and_one_is_killed_in_the_middle(
     lab: Lab,
 ) -> None:

@@ -91,6 +91,7 @@ def overlapping(ours: list[Lease], theirs: list[Lease]) -> int:
     )
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 @pytest.mark.timeout(60 + CLAIMS // 500)
 async def test_no_run_has_two_live_leases_in_a_hundred_thousand_claim_races(

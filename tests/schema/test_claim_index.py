@@ -62,6 +62,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_a_claim_among_a_million_finished_runs_reads_the_queue_only(
     database_url: str,

@@ -27,6 +27,7 @@ def stage(postgres_server: Scratch) -> Iterator[Stage]:
     postgres_server.drop(url)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 3 * SEQUENCES)
 @pytest.mark.parametrize("policy", get_args(Policy))
 def test_runs_are_as_the_model_says_whatever_happens_in_whatever_order(
