@@ -80,11 +80,15 @@ def main() -> int:
                 )
         if "page" in wanted:
             _measure_page(repeat, 3 * options.seconds)
-    if options.json:
+    _report(results, as_lines=options.json)
+    return 0
+
+
+def _report(results: list[Result], *, as_lines: bool) -> None:
+    if as_lines:
         sys.stdout.write(as_json(results) + "\n")
     elif results:
         show(results)
-    return 0
 
 
 Repeat = Callable[[str, str, str, Callable[[], Figures]], None]
