@@ -53,6 +53,7 @@ async def stage(has_browser: None, module_database: str) -> AsyncIterator[Stage]
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(browser: Browser, stage: Stage) -> AsyncIterator[Visitor]:
     """Somebody in front of the page; what the page complains of fails the test."""
+    await stage.clear()
     arrived = Visitor(browser, stage)
     yield arrived
     await arrived.close()

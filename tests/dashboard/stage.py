@@ -140,6 +140,13 @@ class Stage:
         assert answer.status_code == 202, answer.text
         return answer.json()["pipeline_id"]
 
+    async def clear(self) -> None:
+        """End what other tests have left in the queue and in the hands of workers."""
+        await self.sql(
+            "UPDATE runs SET state = 'cancelled', finished_at = now()"
+            " WHERE state IN ('available', 'claimed', 'started')"
+        )
+
     async def sql(self, sql: str, *args: Any) -> list[Any]:
         """Run a statement of the test."""
         async with self.app.gateway.engine.pool.acquire() as connection:
