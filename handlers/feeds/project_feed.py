@@ -53,9 +53,10 @@ class ProjectWatch:
         meanwhile: What was told since the sweep under way was sent.
         readers: Followers that are not live yet.
         arriving: Those of them that want to go live with the next sweep.
+        swept: Whether a sweep of it is under way.
     """
 
-    __slots__ = ("arriving", "known", "meanwhile", "position", "project_id", "readers")
+    __slots__ = ("arriving", "known", "meanwhile", "position", "project_id", "readers", "swept")
 
     def __init__(self, project_id: UUID) -> None:
         self.project_id = project_id
@@ -64,6 +65,7 @@ class ProjectWatch:
         self.meanwhile: list[Event] = []
         self.readers: WeakSet[ProjectReader] = WeakSet()
         self.arriving: list[Arrival] = []
+        self.swept = False
 
     @property
     def topic(self) -> str:
@@ -170,6 +172,9 @@ class ProjectFeed:
         await self._tasks.stop()
 
     def _drop_idle(self, watch: ProjectWatch) -> None:
+        # Not while it is swept: whoever comes back meanwhile would be told by two.
+        if watch.swept:
+            return
         if not watch.readers and not self._pubsub.subscribers(watch.topic):
             self._watches.pop(watch.project_id, None)
 
@@ -178,7 +183,13 @@ class ProjectFeed:
             while self._asked:
                 watches = [w for p in self._asked if (w := self._watches.get(p)) is not None]
                 self._asked.clear()
-                await self._sweep_some(watches)
+                for watch in watches:
+                    watch.swept = True
+                try:
+                    await self._sweep_some(watches)
+                finally:
+                    for watch in watches:
+                        watch.swept = False
         finally:
             self._sweeping = None
 

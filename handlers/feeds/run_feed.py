@@ -157,6 +157,9 @@ class RunFeed:
         await self._tasks.stop()
 
     def _drop_idle(self, watch: RunWatch) -> None:
+        # Not while it is read: whoever comes back meanwhile would be told by two.
+        if watch.filling is not None:
+            return
         if not watch.readers and not self._pubsub.subscribers(watch.topic):
             self._watches.pop(watch.run_id, None)
 
