@@ -238,7 +238,8 @@ class Channel:
         Override it to tell it in another shape; it must not fail.
 
         Args:
-            reason: `join crashed`, `join timeout` or `duplicate join`.
+            reason: `join crashed`, `join timeout`, `duplicate join`, `draining` or
+                `too many channels joined`.
             payload: Of the join.
         """
         return error({"reason": reason})

@@ -16,7 +16,7 @@ import msgspec
 from structlog.stdlib import BoundLogger
 
 from channel_server.errors import BadReturn, MalformedFrame, describe_event
-from channel_server.joining import JoinAttempt
+from channel_server.joining import JoinAttempt, surplus
 from channel_server.limits import DEFAULT_LIMITS, SocketLimits
 from channel_server.log import get_logger
 from channel_server.message import CLOSE, DISCONNECT, ERROR, HEARTBEAT, LEAVE, RECHECK, Message
@@ -25,6 +25,7 @@ from channel_server.pubsub import Broadcast, PubSub
 from channel_server.runner import Runner
 from channel_server.serializer import Encoded, Serializer
 from channel_server.session import (
+    TOO_MANY,
     Action,
     Answer,
     Defer,
@@ -402,6 +403,8 @@ class Connection:
     def _answer(self, answer: Answer, message: Message) -> None:
         if answer.status == "error":
             self._note_refusal(answer, message)
+        if answer is TOO_MANY:
+            answer = surplus(self, message, answer)
         join_ref = message.join_ref if answer.keep_join_ref else None
         self.send_reply(join_ref, message.ref, message.topic, answer.status, answer.response)
 

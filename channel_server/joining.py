@@ -14,6 +14,7 @@ from channel_server.channel_services import RUNNING, TERMINATED
 from channel_server.errors import BadReturn, describe_event
 from channel_server.message import Message
 from channel_server.runner import Runner
+from channel_server.session import Answer, Membership
 from channel_server.tasks import spawn
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ CRASHED = "join crashed"
 TIMED_OUT = "join timeout"
 SUPERSEDED = "duplicate join"
 DRAINING = "draining"
+
+
+def surplus(connection: "Connection", message: Message, plain: Answer) -> Answer:
+    """Return the answer to a join beyond the limit, in the shape that its channel gives it."""
+    route = connection.socket.route(message.topic)
+    if route is None:
+        return plain
+    join_ref = message.ref if message.join_ref is None else message.join_ref
+    runner = Runner(connection, Membership(message.topic, message.join_ref), route, join_ref)
+    reply = runner.channel.refused(plain.response["reason"], message.payload)
+    return Answer(plain.kind, reply.status, reply.response, keep_join_ref=True)
 
 
 class JoinAttempt:

@@ -102,7 +102,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     kind: str
     status: str
-    response: dict[str, Any]
+    response: Any
     keep_join_ref: bool = False
 
 

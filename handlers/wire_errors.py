@@ -95,6 +95,8 @@ _JOINS: Final[dict[str, Code]] = {
     "join crashed": "join_crashed",
     "join timeout": "join_timeout",
     "duplicate join": "duplicate_join",
+    "draining": "draining",
+    "too many channels joined": "too_many_channels",
 }
 
 

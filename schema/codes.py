@@ -31,6 +31,7 @@ Code = Literal[
     "join_crashed",
     "join_timeout",
     "duplicate_join",
+    "too_many_channels",
     "bad_request",
     "method_not_allowed",
     "conflict",
@@ -84,6 +85,9 @@ MEANINGS: Final[dict[Code, Meaning]] = {
     "join_crashed": Meaning("The join met a bug of the server, which its log describes.", 500),
     "join_timeout": Meaning("The join took too long.", 503, retryable=True),
     "duplicate_join": Meaning("A later join of the same topic took the place of this one.", 409),
+    "too_many_channels": Meaning(
+        "The connection has joined as many topics as it may.", 429, retryable=True
+    ),
     "bad_request": Meaning("The request cannot be read.", 400),
     "method_not_allowed": Meaning("The path has no such method.", 405),
     "conflict": Meaning("It is being changed, or was changed, by somebody else.", 409),

@@ -175,5 +175,10 @@ async def follow(gateway: Gateway, user: User, followed: Followed) -> AsyncGener
 
 
 async def _replay(sink: StreamSink, reader: Reader) -> None:
-    if not await reader.follow(sink):
-        sink.break_off()
+    try:
+        if await reader.follow(sink):
+            return
+    except Exception:
+        log.exception("replay_failed")
+    # A stream that goes on without its events would be a gap that nobody is told of.
+    sink.break_off()

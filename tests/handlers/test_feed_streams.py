@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from handlers.application import Application
+from handlers.feeds.following import Sink, Start
 from handlers.http import feed_sink
 from tests.handlers.bench import TIMEOUT, Bench, settings
 from tests.handlers.conftest import MakeBench
@@ -235,3 +236,27 @@ async def test_a_reader_that_is_too_slow_is_cut_off_and_resumes(
     await again.aclose()
     more = [int(line[4:]) for line in text.decode().splitlines() if line.startswith("id: ")]
     assert more[1:] == list(range(ids[-1] + 1, 104))
+
+
+class _FailingReader:
+    caught_up = False
+
+    async def follow(self, sink: Sink) -> bool:
+        raise RuntimeError("a bug of ours")
+
+    def close(self) -> None: ...
+
+
+async def test_a_replay_that_meets_a_bug_ends_the_stream_so_that_its_client_comes_back(
+    make_bench: MakeBench,
+) -> None:
+    bench = await make_bench()
+    gateway = bench.app.gateway
+    user = gateway.user_tokens.verify(token(bench))
+    assert user is not None
+    start = Start(complete=True, position=3)
+    what = feed_sink.Followed("run:x", "version", _FailingReader(), start)
+    async with asyncio.timeout(TIMEOUT):
+        told = [data async for data in feed_sink.follow(gateway, user, what)]
+    assert len(told) == 1
+    assert b"event: joined" in told[0]

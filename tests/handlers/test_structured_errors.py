@@ -10,8 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from channel_server.client_errors import JoinRefused
-from channel_server.testing.client import SocketClient
+from channel_server.testing.client import SocketClient, connect
 from handlers import wire_errors
+from handlers.application import WORKER_MOUNT
 from handlers.cli.schema import schema_text
 from schema.codes import MEANINGS, codes_table
 from schema.outcomes import Owner
@@ -175,7 +176,25 @@ async def test_a_join_that_the_server_refuses_by_itself_is_structured_too(
     assert plain == {"reason": "join crashed"}
 
 
-@pytest.mark.parametrize("reason", ["join crashed", "join timeout", "duplicate join"])
+async def test_a_join_beyond_the_limit_is_refused_in_the_shape_that_it_asks_for(
+    bench: Bench,
+) -> None:
+    sockets = bench.app.sockets
+    sockets[WORKER_MOUNT].limits = msgspec.structs.replace(
+        sockets[WORKER_MOUNT].limits, max_topics=1
+    )
+    token = bench.app.gateway.worker_tokens.issue("worker-1")
+    worker = await connect(sockets[WORKER_MOUNT], {"token": token}, pubsub=bench.app.pubsub)
+    bench.sockets.append(worker)
+    await worker.join("worker:queue", {}, timeout=TIMEOUT)
+    response = await refused_join(worker, f"run:{uuid4()}", ASK)
+    assert problems(response) == [("too_many_channels", None, None)]
+    assert response["errors"][0]["retryable"] is True
+    plain = await refused_join(worker, f"run:{uuid4()}", {})
+    assert plain == {"reason": "too many channels joined"}
+
+
+@pytest.mark.parametrize("reason", ["join crashed", "join timeout", "duplicate join", "draining"])
 def test_every_reason_of_the_server_for_a_refused_join_has_a_code(reason: str) -> None:
     reply = wire_errors.refused_join(reason)
     assert reply.response == {"reason": reason}
