@@ -9,7 +9,7 @@ from typing import Final
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-METHODS: Final = b"GET, POST"
+METHODS: Final = b"GET, POST, DELETE"
 REQUEST_HEADERS: Final = b"Authorization, Content-Type, If-None-Match, Last-Event-ID"
 EXPOSED: Final = b"ETag, Location, Retry-After, Content-Disposition"
 LASTS: Final = b"600"

@@ -7,7 +7,7 @@ problem; bodies that are read by hand and streams are declared in here, and exam
 from typing import Any, Final
 
 import msgspec
-from litestar import MediaType, Request
+from litestar import MediaType, Request, Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -15,7 +15,7 @@ from handlers.http.api import shapes, shapes_activity
 from handlers.http.api.examples import EXAMPLES
 from handlers.http.api.run_actions import Cancelled, Retried, RetryWish
 from handlers.http.api.run_bulk import BulkProgress, BulkWish
-from handlers.http.errors import MEDIA_TYPE, Problem
+from handlers.http.errors import MEDIA_TYPE, Problem, problem_response
 
 REF: Final = "#/components/schemas/{name}"
 JSON: Final = "application/json"
@@ -65,9 +65,17 @@ def openapi_config() -> OpenAPIConfig:
         title="channel_server",
         version="1",
         path="/schema",
+        openapi_router=Router(
+            "/schema", route_handlers=[], include_in_schema=False, after_request=_no_page
+        ),
         render_plugins=[ExactPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON)],
         use_handler_docstrings=True,
     )
+
+
+def _no_page(response: Response[Any]) -> Response[Any]:
+    """Answer unknown addresses below ``/schema`` as all others, not with the framework's page."""
+    return problem_response("not_found") if response.status_code == 404 else response
 
 
 def complete(found: dict[str, Any]) -> dict[str, Any]:

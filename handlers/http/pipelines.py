@@ -1,6 +1,6 @@
 """``/api/pipelines``: list, show, jobs, what is active; recover, cancel, abort."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from pipelines.storage.listing import Filter, list_pipelines, shown_pipelines
 MOST_LISTED: Final = 200
 MOST_MODULES: Final = 100
 _LATEST_YEAR: Final = 9999
+_LARGEST_MODULE: Final = 2**31 - 1
 
 Json = Response[dict[str, Any]]
 
@@ -49,6 +50,10 @@ async def list_all(
     unknown = set(status or ()) - {each.value for each in PipelineStatus}
     if unknown:
         raise refused(422, f"Unknown status: {', '.join(sorted(unknown))}.")
+    if not 0 <= (year or 0) <= _LATEST_YEAR or abs(module or 0) > _LARGEST_MODULE:
+        raise refused(422, "The year or the module is out of range.")
+    if any("\0" in each for each in kind or ()):
+        raise refused(422, "There is no such kind.")
     wanted = Filter(
         tenants=user.tenant_filter(),
         statuses=status,
@@ -174,6 +179,6 @@ def _position(cursor: str) -> tuple[datetime, UUID]:
         moment, last = datetime.fromisoformat(at), UUID(pipeline_id)
     except ValueError:
         moment, last = datetime.min, UUID(int=0)  # noqa: DTZ901 (naive: refused below)
-    if moment.tzinfo is None:
+    if moment.tzinfo != UTC:
         raise refused(422, "after is no cursor of a page.")
     return moment, last

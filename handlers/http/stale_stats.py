@@ -88,10 +88,13 @@ async def stale_stats(
 
 @get("/stale-stats/runs")
 async def stale_runs(request: Asked) -> Response[list[StaleRunStatistics]]:
-    """List workflows and days of the last week whose run statistics are behind their runs."""
-    viewer_of(request)
+    """List workflows and days of the last week whose run statistics are behind their runs.
+
+    Those of the projects of the token.
+    """
+    user = viewer_of(request)
     async with connection(gateway_of(request)) as lent:
-        found = await stale_run_statistics(lent)
+        found = await stale_run_statistics(lent, sorted(user.projects))
     return Response(
         [
             StaleRunStatistics(

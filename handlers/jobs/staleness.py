@@ -1,5 +1,6 @@
 """Which run statistics are behind the runs that they count."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -12,8 +13,9 @@ from pipelines import Connection
 _BEHIND: Final = """WITH moved AS (
   SELECT workflow_id, (finished_at AT TIME ZONE 'UTC')::date AS day,
     max(greatest(finished_at, recovered_at)) AS last
-  FROM runs WHERE finished_at > clock_timestamp() - $1::interval
-    OR recovered_at > clock_timestamp() - $1::interval GROUP BY 1, 2
+  FROM runs WHERE (finished_at > clock_timestamp() - $1::interval
+    OR recovered_at > clock_timestamp() - $1::interval)
+    AND ($3::uuid[] IS NULL OR project_id = ANY($3)) GROUP BY 1, 2
 )
 SELECT moved.workflow_id, moved.day, job.id, job.state, job.result,
   extract(epoch FROM clock_timestamp() - counted.computed_at)::float8 / 60 AS age,
@@ -47,9 +49,16 @@ class StaleDay(msgspec.Struct, frozen=True):
     inputs_newer: bool
 
 
-async def stale_run_statistics(connection: Connection) -> list[StaleDay]:
-    """Return what is behind, of the days that the first sweep would look at."""
-    rows = await connection.fetch(_BEHIND, FIRST, JOB_TYPE)
+async def stale_run_statistics(
+    connection: Connection, projects: Sequence[UUID] | None = None
+) -> list[StaleDay]:
+    """Return what is behind, of the days that the first sweep would look at.
+
+    Args:
+        connection: Where to.
+        projects: Of workflows of these projects only; None is all.
+    """
+    rows = await connection.fetch(_BEHIND, FIRST, JOB_TYPE, projects)
     return [
         StaleDay(
             workflow_id=row["workflow_id"],

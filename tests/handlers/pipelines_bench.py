@@ -40,21 +40,21 @@ class Bench:
         """Where further job types can be registered."""
         return self.app.gateway.engine.registry
 
-    def token(self, role: Any = "operator", tenants: Any = ("*",)) -> str:
+    def token(self, role: Any = "operator", tenants: Any = ("*",), projects: Any = ()) -> str:
         """A user token; ``tenants=None`` is one without the claim."""
         tokens = self.app.gateway.user_tokens
-        return tokens.issue("ana", [], role, 3600, tenants=tenants)
+        return tokens.issue("ana", list(projects), role, 3600, tenants=tenants)
 
     @asynccontextmanager
     async def http(
-        self, role: Any = "operator", tenants: Any = ("*",)
+        self, role: Any = "operator", tenants: Any = ("*",), projects: Any = ()
     ) -> AsyncGenerator[httpx.AsyncClient]:
         """Somebody who asks."""
         async with httpx.AsyncClient(
             base_url=self.app.endpoint.http_url,
             trust_env=False,
             timeout=PATIENCE,
-            headers={"Authorization": f"Bearer {self.token(role, tenants)}"},
+            headers={"Authorization": f"Bearer {self.token(role, tenants, projects)}"},
         ) as client:
             yield client
 

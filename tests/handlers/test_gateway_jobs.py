@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -238,11 +238,12 @@ async def test_the_health_endpoint_reports_statistics_that_are_behind(one: Bench
     made = await world(one)
     await finished(made, "success")
 
-    async def stale() -> list[Any]:
-        async with one.http("viewer") as client:
+    async def stale(*projects: UUID) -> list[Any]:
+        async with one.http("viewer", projects=projects or [made.project.id]) as client:
             return (await client.get("/api/health/stale-stats/runs")).json()
 
     (entry,) = await stale()
+    assert await stale(uuid4()) == [], "those of other projects are not told"
     assert (entry["why_stale"], entry["inputs_newer"]) == ("no_aggregation_ever", True)
     assert entry["workflow_id"] == str(made.workflow().id)
     await submit(one, statistics.SWEEP)

@@ -140,7 +140,7 @@ async def test_a_preflight_is_answered_for_those_origins_and_refused_for_others(
             "/api/runs/bulk", headers={"Origin": "https://evil.example", **ask}
         )
     assert ours.status_code == 204
-    assert ours.headers["access-control-allow-methods"] == "GET, POST"
+    assert ours.headers["access-control-allow-methods"] == "GET, POST, DELETE"
     assert "Authorization" in ours.headers["access-control-allow-headers"]
     assert "access-control-allow-origin" not in other.headers
 

@@ -67,6 +67,9 @@ async def test_nobody_else_may(web: Web, role: str) -> None:
         {"kind": "user", "value": 5},
         {"kind": "user", "value": "eve", "reason": "\0"},
         {"kind": "user", "value": "eve", "expires_at": "soon"},
+        {"kind": "user", "value": "eve", "expires_at": "2001-01-01T00:00:00Z"},
+        {"kind": "user", "value": "eve", "expires_at": "2999-01-01T00:00:00"},
+        {"kind": "user", "value": "eve", "expires_at": "0001-01-01T00:00:00+14:00"},
         {"kind": "user", "value": "eve", "more": 1},
     ],
 )

@@ -12,6 +12,7 @@ from handlers.http.api import run_bulk
 from handlers.http.api.run_bulk import BulkProgress
 from handlers.janitor import Janitor
 from handlers.leases import LeaseWatch
+from schema.reading import run_list
 from tests.handlers.bench import Bench, Run, settings, stamp
 from tests.handlers.http_bench import Web, problem
 from tests.schema.world import World, project, workflow
@@ -300,6 +301,45 @@ async def test_bulk_says_when_there_is_more_than_one_request_takes(
     assert [(each.total, each.truncated) for each in totals] == [(3, True), (2, False), (0, False)]
 
 
+async def test_bulk_goes_on_at_its_cursor_and_retries_no_run_twice(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_bulk, "MOST", 2)
+    for _ in range(5):
+        await web.bench.world.complete(await web.bench.world.started(), "failed")
+    wish: dict[str, Any] = {"action": "retry", "filter": {"state": "failed"}}
+    told: list[tuple[int, bool]] = []
+    async with web.client() as client:
+        while wish.get("cursor", "") is not None:
+            last = lines(await client.post("/api/runs/bulk", json=wish))[-1]
+            told.append((last.total, last.truncated))
+            wish["cursor"] = last.next
+    assert told == [(2, True), (2, True), (1, False)]
+    rows = await web.bench.world.rows(
+        "SELECT count(*) AS n FROM runs WHERE state = 'available' GROUP BY work_order_id"
+    )
+    assert [row["n"] for row in rows] == [1] * 5
+
+
+async def test_bulk_by_a_search_that_finds_nothing_stops_looking_and_says_where(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_bulk, "MOST_PAGES", 2)
+    monkeypatch.setattr(run_list, "MOST_SEARCHED", 2)
+    run_list.page_statement.cache_clear()
+    for _ in range(5):
+        await web.bench.enqueue()
+    wish: dict[str, Any] = {"action": "cancel", "filter": {"q": "oops"}}
+    try:
+        async with web.client() as client:
+            first = lines(await client.post("/api/runs/bulk", json=wish))[-1]
+            wish["cursor"] = first.next
+            second = lines(await client.post("/api/runs/bulk", json=wish))[-1]
+    finally:
+        run_list.page_statement.cache_clear()
+    assert (first.total, first.truncated, second.total, second.next) == (0, True, 0, None)
+
+
 async def test_bulk_refuses_what_makes_no_sense(web: Web) -> None:
     async with web.client() as client:
         wishes: list[dict[str, Any]] = [
@@ -312,6 +352,8 @@ async def test_bulk_refuses_what_makes_no_sense(web: Web) -> None:
             {"action": "retry", "filter": {}, "ids": [str(uuid4())]},
             {"action": "retry", "ids": []},
             {"action": "retry", "ids": ["x"]},
+            {"action": "retry", "ids": [str(uuid4())], "cursor": "x"},
+            {"action": "retry", "filter": {}, "cursor": "x"},
         ]
         for body in wishes:
             answer = await client.post("/api/runs/bulk", json=body)

@@ -9,7 +9,7 @@ import pytest
 from handlers.http.api.examples import EXAMPLES
 from handlers.http.openapi import STRUCTS
 from tests.handlers.bench import Bench
-from tests.handlers.http_bench import Web
+from tests.handlers.http_bench import Web, problem
 
 
 @pytest.fixture
@@ -90,3 +90,11 @@ async def test_the_schema_of_a_run_has_no_field_too_many_or_too_few(
     assert run["additionalProperties"] is False
     assert set(run["required"]) == set(run["properties"])
     assert run["properties"]["inserted_at"] == {"type": "string", "format": "date-time"}
+
+
+async def test_unknown_addresses_below_the_document_are_problems_as_everywhere(
+    bench: Bench,
+) -> None:
+    async with Web(bench).nobody() as reader:
+        for name in ("swagger", "openapi.yaml", "a/b"):
+            assert problem(await reader.get(f"/schema/{name}")) == (404, "not_found")

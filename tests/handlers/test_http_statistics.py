@@ -119,3 +119,4 @@ async def test_days_and_workflows_can_be_chosen(web: Web) -> None:
     assert [day["day"] for day in await days(web, **moment)] == [yesterday, str(TODAY)]
     assert await days(web, workflow=str(world.project.id)) == []
     assert await days(web, **{"from": "1999-01-01", "to": "1999-12-31"}) == []
+    assert await days(web, to="0001-01-05") == []

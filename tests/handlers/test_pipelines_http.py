@@ -187,7 +187,9 @@ async def test_pages_of_a_list_join_up_and_filters_narrow(jobs: Bench) -> None:
 
 async def test_what_makes_no_sense_is_422(jobs: Bench) -> None:
     async with jobs.http() as client:
-        for query in ("limit=0", "limit=201", "limit=x", "status=DONE", "after=x"):
+        late = "9999-12-31T23:59:59-14:00~00000000-0000-0000-0000-000000000000"
+        for query in ("limit=0", "limit=201", "limit=x", "status=DONE", "after=x", f"after={late}",
+                      "kind=%00", "year=99999999999", "year=-1", "module=99999999999"):  # fmt: skip
             answer = await client.get(f"/api/pipelines/?{query}")
             assert refusal(answer) == (422, "invalid"), query
         for body in (

@@ -4,6 +4,7 @@ import asyncio
 import platform
 from importlib import metadata
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from litestar import Response, get
@@ -40,7 +41,8 @@ class ServerHealth(msgspec.Struct, frozen=True, kw_only=True):
         migrations: The tables are those of this release.
         drain: The process is not shutting down.
         queue: What waits in the projects of the token; null while the database is away.
-        stale_stats: Workflow days of the last week whose statistics are behind; null if unknown.
+        stale_stats: Workflow days of the last week whose statistics are behind, in the projects of
+            the token; null if unknown.
         versions: Of the parts.
         limits: Bounds that are in force, by name; seconds and bytes.
     """
@@ -68,7 +70,7 @@ async def show_health(request: Asked) -> Response[ServerHealth]:
         check_database(backend),
         check_migrations(backend),
         queue_lag.lag(gateway.repo, scope(user)),
-        _stale(gateway),
+        _stale(gateway, scope(user)),
         _versions(gateway),
     )
     listener = Check(gateway.listening(), None if gateway.listening() else "it is not connected")
@@ -115,12 +117,12 @@ def _of_socket(name: str, limits: SocketLimits) -> dict[str, Shown]:
     }
 
 
-async def _stale(gateway: Gateway) -> int | None:
+async def _stale(gateway: Gateway, projects: list[UUID]) -> int | None:
     if not gateway.engine.running:
         return None
     try:
         async with gateway.engine.pool.acquire(timeout=1.0) as lent:
-            return len(await stale_run_statistics(lent))
+            return len(await stale_run_statistics(lent, projects))
     except Exception as error:
         if is_outage(error):
             return None

@@ -1,6 +1,6 @@
 """``/api/revocations``: tokens that count no more; for admins."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -54,6 +54,8 @@ async def revoke(request: Asked) -> Response[RevocationWish]:
     wish = await body_of(request, RevocationWish)
     if not wish.value.strip() or "\0" in wish.value + (wish.reason or ""):
         raise field_problem("value", "is invalid")
+    if wish.expires_at is not None and _past(wish.expires_at):
+        raise field_problem("expires_at", "must be a time to come, with its zone")
     gateway = gateway_of(request)
     done = await revocations.revoke(
         gateway.repo,
@@ -76,3 +78,8 @@ async def restore(request: Asked, kind: FromQuery[Kind], value: FromQuery[str]) 
     if not accept(await revocations.restore(gateway.repo, kind, value)):
         raise ProblemError("not_found", "Nothing like this is revoked.")
     await gateway.revocation_watch.read()
+
+
+def _past(moment: datetime) -> bool:
+    # An entry that has expired is forgotten at once: it would be accepted and revoke nothing.
+    return moment.tzinfo is None or moment <= datetime.now(UTC)

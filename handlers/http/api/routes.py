@@ -27,13 +27,17 @@ from handlers.http.errors import field_problem, on_invalid, parameter_names
 def known_parameters(connection: ASGIConnection[Any, Any, Any, Any], _h: BaseRouteHandler) -> None:
     """Refuse a parameter that the endpoint does not have: a filter that is misspelt is not none.
 
+    One that is given twice is refused too, for only one of the two would count.
+
     Raises:
         ProblemError: 422.
     """
     known = {*parameter_names(connection.route_handler).values()} - {"request"}
-    for name in connection.query_params:
+    for name, values in connection.query_params.dict().items():
         if name not in known:
             raise field_problem(name, "is no parameter of this endpoint")
+        if len(values) > 1:
+            raise field_problem(name, "is given more than once")
 
 
 def api_router() -> Router:

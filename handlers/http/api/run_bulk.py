@@ -30,6 +30,9 @@ from schema.refused import Refused
 MOST: Final = 10_000
 """Runs of one request; more are left for the next one, which is told."""
 
+MOST_PAGES: Final = 20
+"""Pages of the list that are read for one request: a search that finds little looks at no more."""
+
 AT_ONCE: Final = 4
 """Statements of one request that are under way at one time."""
 
@@ -51,12 +54,14 @@ class BulkWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         action: What is to be done.
         filter: With all runs that the list shows for it, and that the action can be meant for.
+        cursor: With the filter: go on where a request before stopped, at its `next`.
         ids: Or with these runs.
         dry_run: Only tell how many it would be.
     """
 
     action: Literal["retry", "cancel"]
     filter: RunQuery | None = None
+    cursor: str | None = None
     ids: Ids | None = None
     dry_run: bool = False
 
@@ -77,7 +82,8 @@ class BulkProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         failed: Runs that were refused.
         refusals: Those of them that were not told before, at most 100 in all.
         finished: Whether this is the last line.
-        truncated: There are more runs than one request takes: ask again.
+        truncated: There may be more runs than one request takes: ask again with the cursor.
+        next: That cursor.
         codes: On the last line, how many were refused for which reason.
     """
 
@@ -87,6 +93,7 @@ class BulkProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     refusals: list[BulkRefusal] | None = None
     finished: bool = False
     truncated: bool = False
+    next: str | None = None
     codes: dict[str, int] | None = None
 
 
@@ -103,29 +110,31 @@ async def bulk(request: Asked) -> Stream:
     wish = await body_of(request, BulkWish)
     if (wish.filter is None) == (wish.ids is None):
         raise field_problem("filter", "give exactly one of filter and ids")
-    ids, truncated = await _chosen(gateway, user, wish)
+    if wish.cursor is not None and wish.filter is None:
+        raise field_problem("cursor", "belongs to a filter")
+    ids, following = await _chosen(gateway, user, wish)
     as_events = EVENTS in request.headers.get("accept", "")
-    lines = _progress(gateway, user, wish, ids, truncated, as_events)
+    lines = _progress(gateway, user, wish, ids, following, as_events)
     return Stream(lines, media_type=EVENTS if as_events else NDJSON)
 
 
-async def _chosen(gateway: Gateway, user: User, wish: BulkWish) -> tuple[list[UUID], bool]:
+async def _chosen(gateway: Gateway, user: User, wish: BulkWish) -> tuple[list[UUID], str | None]:
+    """Return the runs that are meant, and the cursor to go on at if there may be more."""
     if wish.ids is not None:
-        return list(dict.fromkeys(wish.ids)), False
+        return list(dict.fromkeys(wish.ids)), None
     wanted = _meant((wish.filter or RunQuery()).filter(user), wish.action)
     ids: list[UUID] = []
-    cursor: str | None = None
-    while wanted.states and len(ids) < MOST:
-        page = accept(
-            await run_list.page(
-                gateway.repo, wanted, cursor=cursor, limit=min(500, MOST - len(ids))
-            )
-        )
+    cursor = wish.cursor
+    if not wanted.states:
+        return ids, None
+    for _ in range(MOST_PAGES):
+        limit = min(run_list.LARGEST_PAGE, MOST - len(ids))
+        page = accept(await run_list.page(gateway.repo, wanted, cursor=cursor, limit=limit))
         ids += page.ids
         cursor = page.next
-        if cursor is None:
-            return ids, False
-    return ids, cursor is not None
+        if cursor is None or len(ids) >= MOST:
+            break
+    return ids, cursor
 
 
 def _meant(wanted: RunFilter, action: str) -> RunFilter:
@@ -140,7 +149,7 @@ async def _progress(
     user: User,
     wish: BulkWish,
     ids: list[UUID],
-    truncated: bool,
+    following: str | None,
     as_events: bool,
 ) -> AsyncGenerator[bytes]:
     total, done = len(ids), 0
@@ -163,7 +172,9 @@ async def _progress(
             done += len(part)
             fresh = refusals[told:SHOWN]
             yield line(refusals=fresh or None)
-    yield line(finished=True, truncated=truncated, codes=dict(codes) or None)
+    yield line(
+        finished=True, truncated=following is not None, next=following, codes=dict(codes) or None
+    )
 
 
 async def _act(gateway: Gateway, user: User, action: str, ids: list[UUID]) -> list[BulkRefusal]:

@@ -35,7 +35,7 @@ async def show_statistics(
     """
     projects = scope(asker(request), project)
     last = _day("to", until) or datetime.now(UTC).date()
-    first = _day("from", since) or last - timedelta(days=DAYS - 1)
+    first = _day("from", since) or last - min(timedelta(days=DAYS - 1), last - date.min)
     if first > last:
         raise field_problem("from", "is later than to")
     text = accept(await statistics.days(gateway_of(request).repo, projects, workflow, first, last))
