@@ -7,7 +7,7 @@ run keep their order, because a run channel handles one message at a time.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from schema import log_lines
 from schema.log_lines import Batch, Logged, LogLine
@@ -47,21 +47,26 @@ class LogWriter:
         if len(self._running) < STATEMENTS:
             task = asyncio.create_task(self._work())
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
         return await future
 
     async def _work(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-            try:
-                results = await log_lines.insert_many_runs(
-                    self._repo, [batch for batch, _ in taken]
-                )
-            except Exception as error:
-                await self._one_by_one(taken, error)
-            else:
-                for (_, future), result in zip(taken, results, strict=True):
-                    _settle(future, result)
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+                await self._store(taken)
+        finally:
+            # Not in a callback of the task: whoever has its answer now may write before that, and
+            # would take this one for somebody who still looks.
+            self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _store(self, taken: Sequence[_Waiting]) -> None:
+        try:
+            results = await log_lines.insert_many_runs(self._repo, [batch for batch, _ in taken])
+        except Exception as error:
+            await self._one_by_one(taken, error)
+        else:
+            for (_, future), result in zip(taken, results, strict=True):
+                _settle(future, result)
 
     async def _one_by_one(self, taken: Sequence[_Waiting], error: Exception) -> None:
         """Find out whose lines the bug is about, so that the others do not suffer."""

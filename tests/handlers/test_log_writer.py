@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import pytest
 
+from handlers import log_writer
 from handlers.log_writer import STATEMENTS, LogWriter
 from schema.log_lines import Logged, LogLine
 from schema.outcomes import Owner
 from schema.refused import Refused
 from schema.repo import UndeclaredConstraintError
-from tests.handlers.bench import Bench
+from tests.handlers.bench import TIMEOUT, Bench
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -86,3 +87,15 @@ async def test_who_stops_waiting_hurts_nobody(bench: Bench) -> None:
     calls[0].cancel()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result).__name__ for result in results[1:]] == ["Logged", "Logged"]
+
+
+async def test_a_line_that_follows_at_once_on_the_answer_to_another_is_not_left_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All statements may end in one turn of the event loop; with one that is certain.
+    monkeypatch.setattr(log_writer, "STATEMENTS", 1)
+    (owner,) = await owners(bench, 1)
+    writer = LogWriter(bench.app.repo)
+    async with asyncio.timeout(TIMEOUT):
+        for _ in range(3):
+            assert isinstance(await writer.write(owner, [line("x")]), Logged)
