@@ -13,6 +13,7 @@ from handlers.http.emissions import show_totals
 from handlers.http.errors import on_exception, on_http_exception
 from handlers.http.feed_streams import stream_project, stream_run
 from handlers.http.finishing import Finishing
+from handlers.http.head import Head
 from handlers.http.headers import SecurityHeaders
 from handlers.http.health import healthz, readyz
 from handlers.http.metrics import metrics
@@ -68,6 +69,6 @@ def build_http_app(application: Backend) -> ASGIApp:
         request_max_body_size=settings.webhook_max_body_bytes,
         state=state_for(application),
     )
-    page = Page(Finishing(app), PageFiles(dashboard_folder()))
+    page = Page(Head(Finishing(app)), PageFiles(dashboard_folder()))
     limited = AddressRates(CutOff(page), application.gateway.rates.addresses)
     return SecurityHeaders(Cors(limited, settings.cors_origins))

@@ -13,6 +13,8 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from handlers.http.api import shapes, shapes_activity
 from handlers.http.api.examples import EXAMPLES
+from handlers.http.api.health import ServerHealth
+from handlers.http.api.revocations import RevocationList, RevocationWish
 from handlers.http.api.run_actions import Cancelled, Retried, RetryWish
 from handlers.http.api.run_bulk import BulkProgress, BulkWish
 from handlers.http.errors import MEDIA_TYPE, Problem, problem_response
@@ -29,12 +31,14 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
         if isinstance(each, type) and issubclass(each, msgspec.Struct) and each is not shapes.Shape
     ),
     *(Problem, Retried, RetryWish, Cancelled, BulkWish, BulkProgress),
+    *(RevocationList, RevocationWish, ServerHealth),
 )
 """Bodies whose schemas are those of msgspec."""
 
 _BODIES: Final = {
     "/api/runs/{run_id}/retry": ("RetryWish", False),
     "/api/runs/bulk": ("BulkWish", True),
+    "/api/revocations": ("RevocationWish", True),
 }
 _STREAMS: Final = {
     ("/api/runs/bulk", "post"): {LINES: "BulkProgress", EVENTS: "BulkProgress"},
@@ -105,7 +109,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     }
     if not path.startswith(_OPEN):
         operation["security"] = [{"user": []}]
-    if path in _BODIES:
+    if path in _BODIES and method == "post":
         name, required = _BODIES[path]
         operation["requestBody"] = {"required": required, "content": {JSON: _body(name)}}
     if (path, method) in _STREAMS:

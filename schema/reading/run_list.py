@@ -31,6 +31,9 @@ MOST_SEARCHED: Final = 2000
 COUNTED: Final = 10_000
 """Runs of one state are counted up to this many; it stands for "so many or more"."""
 
+COUNTED_OF_WORKER: Final = 20_000
+"""Of a worker only the latest runs are counted, for no index has its states; of each project."""
+
 SEARCH_TIMEOUT: Final = "SET LOCAL statement_timeout = '5s'"
 _LIMIT_TIME: Final = Statement("run_list.limit_time", SEARCH_TIMEOUT)
 
@@ -227,14 +230,20 @@ ORDER BY every.id IS NULL, every.at DESC, every.id DESC"""
 def counts_statement(given: frozenset[str]) -> Statement:
     """Return the statement that counts by state, for the filters that are given."""
     conditions = _conditions(given - {"place"})
-    if "worker" in given and "workflow" not in given:
-        runs = f"{_PROJECTS} JOIN runs r ON r.project_id = p.id"
-    else:
-        runs = f"{_WORKFLOWS} JOIN runs r ON r.workflow_id = w.id"
     states = ", ".join(f"('{state}')" for state in RUN_STATES)
+    if "worker" in given:
+        tied = "WHERE r.workflow_id = $2" if "workflow" in given else ""
+        sql = f"""
+SELECT s.state, coalesce(n.runs, 0) AS runs FROM (VALUES {states}) s (state) LEFT JOIN (
+  SELECT r.state, least(count(*), $9)::int AS runs FROM {_PROJECTS} CROSS JOIN LATERAL (
+    SELECT state, workflow_id FROM runs r WHERE r.project_id = p.id{conditions}
+    ORDER BY inserted_at DESC LIMIT {COUNTED_OF_WORKER}) r {tied} GROUP BY 1) n USING (state)
+LEFT JOIN {_TYPES} types ON false"""
+        return Statement("run_list.counts", sql)
     sql = f"""
 SELECT s.state, n.runs FROM (VALUES {states}) s (state) CROSS JOIN LATERAL (
   SELECT count(*)::int AS runs FROM (
-    SELECT 1 FROM {runs} WHERE r.state = s.state{conditions} LIMIT $9) counted) n
+    SELECT 1 FROM {_WORKFLOWS} JOIN runs r ON r.workflow_id = w.id
+    WHERE r.state = s.state{conditions} LIMIT $9) counted) n
 LEFT JOIN {_TYPES} types ON false"""
     return Statement("run_list.counts", sql)

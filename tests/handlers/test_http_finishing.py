@@ -2,6 +2,7 @@
 
 import gzip
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -11,7 +12,7 @@ from handlers.http.api import shapes
 from handlers.http.cors import Cors
 from tests.handlers.bench import stamp
 from tests.handlers.conftest import MakeBench
-from tests.handlers.http_bench import Web
+from tests.handlers.http_bench import Web, problem
 
 ORIGIN = "https://ours.example"
 LISTS = ("projects", "workflows", "work-orders", "runs", "stats", "workers")
@@ -116,6 +117,19 @@ async def test_every_answer_is_data_that_no_page_can_frame_sniff_or_refer_from(w
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["x-frame-options"] == "DENY"
         assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+async def test_head_is_answered_as_get_is_without_the_body(web: Web) -> None:
+    run = await web.bench.enqueue()
+    async with web.client() as client:
+        for path in ("/api/runs", "/api/me", "/healthz", "/schema", f"/api/runs/{uuid4()}"):
+            full, head = await client.get(path), await client.head(path)
+            assert (head.status_code, head.content) == (full.status_code, b""), path
+            assert dict(head.headers) == dict(full.headers), path
+        for path in ("logs.ndjson", "events"):
+            stream = await client.head(f"/api/runs/{run.run_id}/{path}")
+            assert (stream.status_code, stream.content) == (200, b""), path
+        assert problem(await client.put("/api/runs")) == (405, "method_not_allowed")
 
 
 async def test_the_origins_of_the_setting_may_ask_and_no_other(web: Web) -> None:

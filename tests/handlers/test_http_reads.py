@@ -151,13 +151,6 @@ async def test_what_never_came_is_shown_as_missing_and_nothing_is_guessed(
     assert shown["run"]["started_at"] is None
 
 
-async def test_a_parameter_that_is_given_twice_is_refused(reader: httpx.AsyncClient) -> None:
-    for path, query in (("runs", "state=failed&state=lost"), ("work-orders", "limit=1&limit=2")):
-        answer = await reader.get(f"/api/{path}?{query}")
-        assert problem(answer) == (422, "invalid")
-        assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
-
-
 async def test_log_lines_come_by_page_filter_and_direction(
     web: Web, reader: httpx.AsyncClient
 ) -> None:

@@ -162,6 +162,23 @@ EXAMPLES: Final[dict[str, Any]] = {
     "Cancelled": {"state": "cancelling"},
     "BulkWish": {"action": "retry", "filter": {"state": "failed", "from": "2026-11-21T00:00:00Z"}},
     "BulkProgress": {"done": 50, "total": 120, "failed": 0},
+    "RevocationWish": {"kind": "token", "value": "4b1c…", "reason": "lost laptop"},
+    "RevocationList": {
+        "revocations": [
+            {
+                "kind": "user", "value": "eve", "reason": None, "revoked_by": "ana",
+                "revoked_at": _AT, "expires_at": None,
+            }
+        ]
+    },
+    "ServerHealth": {
+        "ready": False, "database": {"ok": True, "detail": None},
+        "listener": {"ok": False, "detail": "it is not connected"},
+        "migrations": {"ok": True, "detail": None}, "drain": {"ok": True, "detail": None},
+        "queue": {"depth": 2, "lag_s": 4.2}, "stale_stats": 0,
+        "versions": {"channel_server": "0.1.0", "postgresql": "17.2"},
+        "limits": {"api.page": 500, "api.bulk": 10000},
+    },
     "Problem": {
         "type": "urn:channel-server:problem:invalid", "status": 422, "code": "invalid",
         "title": "A field has a value that is not allowed.", "detail": "cursor is invalid",
