@@ -5,9 +5,10 @@ Order of events, as OpenFn workers send them::
     join run:<id> → fetch:plan → fetch:dataclip → fetch:credential* → run:start
     → per job: step:start, run:log*, step:complete → run:complete → leave
 
-Each event is sent after the reply to the one before. What is refused or lost on the way is written
-to stderr and the run goes on, because the server decides what it keeps; only a fetch that fails
-ends the run, as ``exception``.
+Each event is sent after the reply to the one before. One whose reply was lost with its connection
+is sent again as it was, which the server knows and answers without a second effect. What is refused
+is written to stderr and the run goes on, because the server decides what it keeps; only a fetch
+that fails ends the run, as ``exception``.
 """
 
 import asyncio
@@ -21,10 +22,19 @@ from uuid import uuid4
 
 from job_language import CompileError, JobError, is_true, run_job
 
-from channel_server.client import Client, ClientChannel, ClientError, JoinRefused
+from channel_server.client import (
+    Client,
+    ClientChannel,
+    ClientError,
+    Disconnected,
+    JoinRefused,
+    PushTimeout,
+    ReplyValue,
+)
 
 State = dict[str, Any]
 DISCARDED_KEYS = ("configuration", "response")
+MOST_TRIES = 5
 
 
 class Failure(NamedTuple):
@@ -93,9 +103,18 @@ class Run:
         await self._log("info", ["run started by the example worker"], source="R/T")
         await self._finish(await self._walk(state))
 
+    async def _push(self, event: str, payload: State) -> ReplyValue:
+        """Push an event until it is answered: what was sent before is known by its content."""
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return await self._channel.push(event, payload)
+            except (Disconnected, PushTimeout) as error:
+                self._note(f"{event} is sent again: {error}")
+        return await self._channel.push(event, payload)
+
     async def _fetch(self, event: str, payload: State, error_type: str) -> Any:
         try:
-            reply = await self._channel.push(event, payload)
+            reply = await self._push(event, payload)
         except ClientError as error:
             raise UnavailableError(error_type, f"[{event}] {error}") from None
         if not reply.ok:
@@ -207,7 +226,7 @@ class Run:
 
     async def _send(self, event: str, payload: State) -> None:
         try:
-            reply = await self._channel.push(event, {**payload, "timestamp": _now()})
+            reply = await self._push(event, {**payload, "timestamp": _now()})
         except ClientError as error:
             self._note(f"{event}: {error}")
         else:
