@@ -53,10 +53,9 @@ class ProjectWatch:
         meanwhile: What was told since the sweep under way was sent.
         readers: Followers that are not live yet.
         arriving: Those of them that want to go live with the next sweep.
-        swept: Whether a sweep of it is under way.
     """
 
-    __slots__ = ("arriving", "known", "meanwhile", "position", "project_id", "readers", "swept")
+    __slots__ = ("arriving", "known", "meanwhile", "position", "project_id", "readers")
 
     def __init__(self, project_id: UUID) -> None:
         self.project_id = project_id
@@ -65,7 +64,6 @@ class ProjectWatch:
         self.meanwhile: list[Event] = []
         self.readers: WeakSet[ProjectReader] = WeakSet()
         self.arriving: list[Arrival] = []
-        self.swept = False
 
     @property
     def topic(self) -> str:
@@ -172,9 +170,6 @@ class ProjectFeed:
         await self._tasks.stop()
 
     def _drop_idle(self, watch: ProjectWatch) -> None:
-        # Not while it is swept: whoever comes back meanwhile would be told by two.
-        if watch.swept:
-            return
         if not watch.readers and not self._pubsub.subscribers(watch.topic):
             self._watches.pop(watch.project_id, None)
 
@@ -183,13 +178,7 @@ class ProjectFeed:
             while self._asked:
                 watches = [w for p in self._asked if (w := self._watches.get(p)) is not None]
                 self._asked.clear()
-                for watch in watches:
-                    watch.swept = True
-                try:
-                    await self._sweep_some(watches)
-                finally:
-                    for watch in watches:
-                        watch.swept = False
+                await self._sweep_some(watches)
         finally:
             self._sweeping = None
 
@@ -229,7 +218,9 @@ class ProjectFeed:
         found = {event.seq for event in page.events}
         # Not in what the sweep saw, so committed after it.
         later = [event for event in watch.meanwhile if event.seq not in found]
-        self._tell_page(watch, page, later)
+        if self._watches.get(watch.project_id) is watch:
+            self._tell_page(watch, page, later)
+        # Else it was forgotten meanwhile; whoever came back is told by another.
         for arrival in arriving:
             arrival.arrive(next(theirs), None if page.full else later)
 

@@ -157,9 +157,6 @@ class RunFeed:
         await self._tasks.stop()
 
     def _drop_idle(self, watch: RunWatch) -> None:
-        # Not while it is read: whoever comes back meanwhile would be told by two.
-        if watch.filling is not None:
-            return
         if not watch.readers and not self._pubsub.subscribers(watch.topic):
             self._watches.pop(watch.run_id, None)
 
@@ -190,6 +187,8 @@ class RunFeed:
                 if isinstance(found, Refused):
                     log.debug("feed_read_refused", run=str(watch.run_id), kind=found.kind)
                     return
+                if self._watches.get(watch.run_id) is not watch:
+                    return  # forgotten meanwhile; whoever came back is told by another
                 if not found:
                     watch.heard = watch.told  # pruned, or never committed
                 for event in found:
