@@ -20,9 +20,19 @@ export async function bulk(action, which) {
   progress.value = { action, done: 0, total, failed: 0, finished: false };
   try {
     const accept = 'application/x-ndjson';
-    const response = await request('POST', '/api/runs/bulk', { body: { action, ...which }, accept });
-    for await (const told of ndjson(response)) progress.value = { .../** @type {Progress} */ (progress.value), ...told };
-    const { done, failed } = /** @type {Progress} */ (progress.value);
+    let [done, failed] = [0, 0];
+    // One request takes so many runs; what is left has a cursor.
+    for (let cursor = /** @type {string | null | undefined} */ (null); cursor !== undefined; ) {
+      const body = { action, ...which, ...(cursor ? { cursor } : {}) };
+      const response = await request('POST', '/api/runs/bulk', { body, accept });
+      let last = { done: 0, failed: 0, total: 0, next: /** @type {string | undefined} */ (undefined) };
+      for await (const told of ndjson(response)) {
+        last = { ...last, ...told };
+        const finished = Boolean(told.finished && !told.next);
+        progress.value = { action, done: done + last.done, failed: failed + last.failed, total: done + last.total, finished };
+      }
+      [done, failed, cursor] = [done + last.done, failed + last.failed, last.next];
+    }
     const text = `${count(done - failed)} ${WORDS[action]}${failed ? `, ${count(failed)} could not be` : ''}.`;
     toast(text, { tone: failed ? 'warn' : 'good' });
   } catch (error) {

@@ -9,7 +9,9 @@ from channel_server.errors import MalformedFrame
 from channel_server.json_input import check_depth
 from schema.casts import CastError, json_text
 
-WITHHELD: Final = frozenset({"authorization", "proxy-authorization", "cookie", "cookie2"})
+WITHHELD: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "cookie2", "x-api-key"}
+)
 """Headers that are not stored: they are the caller's secrets."""
 
 DEEPEST: Final = 64

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
+from handlers.http.api import run_bulk
 from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor
@@ -102,6 +104,21 @@ async def test_selected_runs_are_cancelled_with_progress(stage: Stage, visitor: 
     await expect(page.locator(".toast")).to_contain_text("3 cancelled")
     for run_id in mine:
         await expect(page.locator(f"tr[data-id='{run_id}']")).to_contain_text("Cancelled")
+
+
+async def test_all_that_fit_are_cancelled_also_when_one_request_does_not_take_them(
+    stage: Stage, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_bulk, "MOST", 20)
+    for _ in range(51):
+        await stage.enqueue()
+    page = await visitor.open("/runs?state=available", role="operator")
+    await page.locator("thead input").check()
+    await page.get_by_role("button", name=re.compile("^Select all")).click()
+    bar = page.get_by_role("region", name="Selected runs")
+    await bar.get_by_role("button", name="Cancel runs").click()
+    await page.get_by_role("button", name="Cancel them").click()
+    await expect(page.locator(".toast")).to_contain_text("51 cancelled")
 
 
 async def test_the_list_goes_on_where_it_ends(stage: Stage, visitor: Visitor) -> None:

@@ -91,7 +91,7 @@ async def test_a_call_creates_a_work_order_and_a_run(
 async def test_the_request_is_stored_without_its_secrets(
     live_app: Application, project: Provisioned, client: httpx.AsyncClient
 ) -> None:
-    headers = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Kept": "yes"}
+    headers = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Api-Key": "x", "X-Kept": "yes"}
     path = f"{hook(project)}?source=shop&page=2"
     await client.post(path, json={"order": 7}, headers=headers)
     (clip,) = await rows(live_app.repo, CLIPS)
@@ -101,7 +101,7 @@ async def test_the_request_is_stored_without_its_secrets(
     assert request["path"] == ["i", hook(project).removeprefix("/i/")]
     assert request["query_params"] == {"source": "shop", "page": "2"}
     assert request["headers"]["x-kept"] == "yes"
-    assert not {"authorization", "cookie"} & set(request["headers"])
+    assert not {"authorization", "cookie", "x-api-key"} & set(request["headers"])
 
 
 async def test_a_body_that_the_database_could_not_store_is_repaired(
