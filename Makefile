@@ -11,7 +11,7 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help install demo test lint types contracts check coverage bench fuzz soak simulation chaos audit \
+.PHONY: help install demo test lint types contracts check coverage long bench fuzz soak simulation races chaos audit \
 	lock clean
 
 help: ## List the targets.
@@ -54,19 +54,25 @@ types: $(STAMP) ## Check types, strictly.
 contracts: $(STAMP) ## Check who may import whom.
 	@$(BIN)/lint-imports
 
-coverage: $(STAMP) $(PEERS) $(BROWSER) ## Run every test and refuse less than 95 % branch coverage.
+coverage: $(STAMP) $(PEERS) $(BROWSER) ## Run all but the long tests, refuse less than 95 % branch coverage.
 	@rm -f .coverage .coverage.*
-	@$(MAKE) --no-print-directory test TEST_RUNNER="$(BIN)/coverage run -m pytest"
+	@$(MAKE) --no-print-directory test TEST_RUNNER="$(BIN)/coverage run -m pytest" PYTEST_ARGS="-m 'not long'"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
-check: lint types contracts coverage ## Everything that must hold before a change lands.
+long: ## Run the long tests: models, races, chaos, deploys, a million rows.
+	@$(MAKE) --no-print-directory test PYTEST_ARGS="-m long"
+
+check: lint types contracts coverage long ## Everything that must hold before a change lands.
 
 bench: $(STAMP) ## Measure this machine: echo, fan-out, idle connections, whole runs.
 	@$(BIN)/python -m benchmarks
 
 soak: $(STAMP) ## Play the lifecycle against its model: HOURS=1, or SECONDS=.
 	@$(BIN)/python -m tests.statemachine.play --seconds $(or $(SECONDS),$(shell expr $(or $(HOURS),1) \* 3600))
+
+races: $(STAMP) ## Let two server processes race for claims: COUNT=100000.
+	@CLAIM_RACES=$(or $(COUNT),100000) $(BIN)/python -m pytest -q -n0 tests/races
 
 simulation: $(STAMP) ## Play schedules of sessions and lifecycle: COUNT=100000 SEED=0.
 	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),0) --count $(or $(COUNT),100000)

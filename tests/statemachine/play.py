@@ -24,19 +24,23 @@ from tests.statemachine.stage import Stage
 STEPS: Final = 70
 """Most steps of a sequence; some are shorter, the average is above 50."""
 
+FEW_STEPS: Final = 30
+"""Where there is little time: most sequences meet each trouble once and not again."""
+
 ROUND: Final = 20
 
 # A rule that needs a certain state is passed over until that state is there.
 _SLOW: Final = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-def play(stage: Stage, policy: Policy, sequences: int) -> None:
+def play(stage: Stage, policy: Policy, sequences: int, steps: int = STEPS) -> None:
     """Play sequences.
 
     Args:
         stage: Where.
         policy: What becomes of late events.
         sequences: How many.
+        steps: How long they are at most.
 
     Raises:
         AssertionError: The product and the model differ.
@@ -46,7 +50,7 @@ def play(stage: Stage, policy: Policy, sequences: int) -> None:
         machine,
         settings=settings(
             max_examples=sequences,
-            stateful_step_count=STEPS,
+            stateful_step_count=steps,
             deadline=None,
             suppress_health_check=_SLOW,
         ),

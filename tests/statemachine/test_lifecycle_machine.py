@@ -9,13 +9,17 @@ import pytest
 from schema.scratch import Scratch
 from tests.statemachine.lifecycle_machine import LifecycleMachine
 from tests.statemachine.model import Policy
-from tests.statemachine.play import play
+from tests.statemachine.play import FEW_STEPS, play
 from tests.statemachine.stage import Stage
 
 SEQUENCES = int(os.environ.get("LIFECYCLE_SEQUENCES", "100"))
 """Sequences for each policy; the nightly size is 3400."""
 
-LEAST_STEPS = 50
+STEPS = int(os.environ.get("LIFECYCLE_STEPS", str(FEW_STEPS)))
+"""Most steps of each; the nightly length is 70."""
+
+LEAST_STEPS = 0.6 * STEPS
+"""What a sequence has on the average, shorter ones and those that hypothesis cuts included."""
 
 
 @pytest.fixture
@@ -34,5 +38,5 @@ def test_runs_are_as_the_model_says_whatever_happens_in_whatever_order(
     stage: Stage, policy: Policy
 ) -> None:
     before = LifecycleMachine.checked
-    play(stage, policy, SEQUENCES)
+    play(stage, policy, SEQUENCES, STEPS)
     assert LifecycleMachine.checked - before >= SEQUENCES * LEAST_STEPS
