@@ -16,6 +16,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, RSAKey
 
+from channel_server.rsa_keys import load_rsa
+
 Algorithm: TypeAlias = Literal["HS256", "RS256"]
 Claims: TypeAlias = dict[str, Any]
 Failure: TypeAlias = Literal[
@@ -92,7 +94,8 @@ class Key:
         Raises:
             ValueError: It is no RSA key in PEM.
         """
-        return cls("RS256", RSAKey.import_key(pem), kid=kid, until=until)
+        key = load_rsa(pem.encode() if isinstance(pem, str) else pem)
+        return cls("RS256", RSAKey.import_key(key), kid=kid, until=until)
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """The token with these claims; times are seconds since 1970."""

@@ -8,10 +8,12 @@ Order of events, as OpenFn workers send them::
 Each event is sent after the reply to the one before. One whose reply was lost with its connection
 is sent again as it was, which the server knows and answers without a second effect. What is refused
 is written to stderr and the run goes on, because the server decides what it keeps; only a fetch
-that fails ends the run, as ``exception``.
+that fails ends the run, as ``exception``. When the server pushes ``run:cancel``, the step that is
+under way is the last one, and the run ends as ``cancel``.
 """
 
 import asyncio
+import contextlib
 import copy
 import json
 import sys
@@ -76,6 +78,8 @@ class Run:
         self.run_id = run_id
         self._channel: ClientChannel = client.channel(f"run:{run_id}", {"token": token})
         self._pace = pace
+        self._cancelled = asyncio.Event()
+        self._channel.on("run:cancel", lambda _payload: self._cancelled.set())
         self._plan: dict[str, Any] = {}
         self._credentials: dict[str, Any] = {}
 
@@ -172,9 +176,16 @@ class Run:
         failure = self._run_job(job, state, lines)
         for level, values in lines:
             await self._log(level, values, source="JOB", step_id=step_id)
-        await asyncio.sleep(self._pace)
+        if await self._interrupted():
+            failure = Failure("cancel", "CancelError", "an operator cancelled the run")
         await self._send("step:complete", self._report(step_id, output_id, state, failure))
         return Done(job["id"], output_id, state, failure)
+
+    async def _interrupted(self) -> bool:
+        """Take the time that a step takes at least, or less once the run is cancelled."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cancelled.wait(), self._pace)
+        return self._cancelled.is_set()
 
     def _run_job(
         self, job: State, state: State, lines: list[tuple[str, list[Any]]]

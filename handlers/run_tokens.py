@@ -18,7 +18,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from channel_server.rsa_keys import load_rsa
 from channel_server.tokens import Key, TokenError, Verifier
 from schema.outcomes import Owner
 
@@ -321,10 +323,8 @@ def rsa_key_id(pem: bytes) -> str:
     Raises:
         ValueError: it is no RSA key in PEM.
     """
-    try:
-        public = serialization.load_pem_public_key(pem)
-    except ValueError:
-        public = serialization.load_pem_private_key(pem, None).public_key()
+    key = load_rsa(pem)
+    public = key.public_key() if isinstance(key, RSAPrivateKey) else key
     der = public.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -4,9 +4,11 @@ import base64
 import binascii
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from channel_server.rsa_keys import load_pem
 
 CREDENTIAL_KEY_BYTES: Final = 32
 """Length of the key that encrypts credential bodies."""
@@ -89,22 +91,18 @@ def rsa_key_problem(name: str, encoded: str, *, public: bool = False) -> str | N
         pem = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return f"{name} must be a PEM file encoded as base64 on one line."
+    kind = "key" if public else "private key"
     try:
-        key: object = _load(pem, public=public)
-    except (ValueError, TypeError):
-        kind = "key" if public else "private key"
+        key: object = load_pem(pem)
+    except ValueError:
+        return f"{name} holds no unencrypted PEM {kind}."
+    if not public and isinstance(key, RSAPublicKey):
         return f"{name} holds no unencrypted PEM {kind}."
     if not isinstance(key, RSAPrivateKey | RSAPublicKey):
         return f"{name} must be an RSA key."
     if key.key_size < _SMALLEST_RSA_KEY:
         return f"{name} must have at least {_SMALLEST_RSA_KEY} bits, not {key.key_size}."
     return None
-
-
-def _load(pem: bytes, *, public: bool) -> object:
-    if public and b"PUBLIC KEY" in pem:
-        return serialization.load_pem_public_key(pem)
-    return serialization.load_pem_private_key(pem, password=None)
 
 
 def credentials_key_problem(name: str, encoded: str) -> str | None:

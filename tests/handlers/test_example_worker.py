@@ -12,8 +12,14 @@ from handlers.application import Application
 from handlers.provision import provision_file
 from schema import views, work_orders
 from schema.projects import Provisioned
+from schema.repo import Statement
 from schema.work_orders import Created, NewWorkOrder
 from tests.handlers.cli_bench import DEMO, worker
+
+STEPS = Statement(
+    "test.steps",
+    "SELECT s.* FROM steps s JOIN run_steps rs ON rs.step_id = s.id WHERE rs.run_id = $1",
+)
 
 SPEC = """\
 name: flows
@@ -124,6 +130,29 @@ async def test_a_worker_that_is_stopped_finishes_what_it_runs(
         left = await start(live_app, project, "branches")
     assert (await until(live_app, run_id, FINAL)).state == "success"
     assert (await until(live_app, left, {"available", "success"})).state
+
+
+async def test_a_run_that_is_cancelled_ends_with_the_step_that_is_under_way(
+    live_app: Application, project: Provisioned
+) -> None:
+    token = live_app.gateway.user_tokens.issue("ana", [project.id], "operator", 3600)
+    async with (
+        httpx.AsyncClient(
+            base_url=live_app.endpoint.http_url,
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=30,
+        ) as client,
+        worker(live_app.settings, live_app.endpoint.url, "--pace=60"),
+    ):
+        run_id = await start(live_app, project, "branches")
+        await until(live_app, run_id, {"started"})
+        assert (await client.post(f"/api/runs/{run_id}/cancel")).status_code == 202
+        view = await until(live_app, run_id, {"cancelled"} | FINAL)
+    assert view.state == "cancelled"
+    rows = await live_app.gateway.repo.fetch(STEPS, run_id)
+    assert isinstance(rows, list)
+    assert [(row["exit_reason"], row["error_type"]) for row in rows] == [("cancel", "CancelError")]
 
 
 async def test_a_webhook_that_waits_is_answered_by_the_run(

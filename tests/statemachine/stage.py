@@ -2,15 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from functools import cache
 from typing import Any, Final, TypeVar
-from unittest.mock import patch
 from uuid import UUID
 
 import msgspec
 
 from channel_server.testing.client import ChannelClient, SocketClient, connect
-from channel_server.tokens import Key
 from handlers.application import USER_MOUNT, WORKER_MOUNT, Application
 from handlers.config import Settings
 from handlers.janitor import Janitor
@@ -76,8 +73,6 @@ class Stage:
         self._workers: dict[str, SocketClient] = {}
         self._channels: dict[tuple[str, str], ChannelClient] = {}
         self._sockets: dict[str, Any] = {}
-        # Reading and checking an RSA key takes longer than a whole sequence.
-        self._keys = patch.object(Key, "rs256", cache(Key.rs256))
 
     def go(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end."""
@@ -85,7 +80,6 @@ class Stage:
 
     def open(self) -> "Stage":
         """Connect for administration."""
-        self._keys.start()
         self._admin_context = connection(self.url)
         self._admin = self.go(self._admin_context.__aenter__())
         return self
@@ -94,7 +88,6 @@ class Stage:
         """End everything."""
         self.go(self._end())
         self.go(self._admin_context.__aexit__(None, None, None))
-        self._keys.stop()
         self.loop.close()
 
     # Between sequences.
@@ -129,7 +122,6 @@ class Stage:
             self.world = await World.create(self.app.repo)
         self.world.repo = self.app.repo
 
-    @cache  # noqa: B019 - a stage lives as long as the process; checking a key takes long
     def _settings(self, policy: Policy) -> Settings:
         return settings(
             self.url,
