@@ -11,7 +11,7 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
-.PHONY: help install demo test lint types contracts check coverage long bench fuzz soak simulation races chaos audit \
+.PHONY: help install demo test lint types contracts check coverage short long bench fuzz soak simulation races chaos audit \
 	lock clean
 
 help: ## List the targets.
@@ -59,6 +59,9 @@ coverage: $(STAMP) $(PEERS) $(BROWSER) ## Run all but the long tests, refuse les
 	@$(MAKE) --no-print-directory test TEST_RUNNER="$(BIN)/coverage run -m pytest" PYTEST_ARGS="-m 'not long'"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
+
+short: ## Run what the gate has time for: all but the long tests and those that look at the page.
+	@$(MAKE) --no-print-directory test BROWSER= PYTEST_ARGS="-m 'not long and not browser'"
 
 long: ## Run the long tests: models, races, chaos, deploys, a million rows.
 	@$(MAKE) --no-print-directory test PYTEST_ARGS="-m long"
