@@ -186,6 +186,7 @@ class Schedule:
             assert snapshot.progress.status is PipelineStatus.SUCCESS, self.fired
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", range(GROUPS))
 async def test_totals_equal_those_of_an_undisturbed_run(lab: Lab, group: int) -> None:
     pool = await open_pool(lab.url, concurrency=4, application_name="victim")

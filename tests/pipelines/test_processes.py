@@ -51,6 +51,7 @@ async def ready(process: asyncio.subprocess.Process) -> None:
     assert await soon(process.stdout.readline(), 30) == b"ready\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["claimed", "handled", "finished", "chained", "committing"])
 async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, step: str) -> None:
     async with child(lab, kill_at=step) as process:
