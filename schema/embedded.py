@@ -182,11 +182,13 @@ class EmbeddedPostgres:
         pid = self.pid()
         if pid is None:
             return
+        # Processes of a server that is killed go on serving until they notice.
+        family = [pid, *_children(pid)]
         os.kill(pid, number)
         deadline = time.monotonic() + timeout
-        while self.pid() == pid:
+        while living := [pid for pid in family if _is_postgres(pid)]:
             if time.monotonic() > deadline:
-                raise EmbeddedPostgresError("stopping PostgreSQL", f"process {pid} still lives")
+                raise EmbeddedPostgresError("stopping PostgreSQL", f"still alive: {living}")
             time.sleep(0.01)
 
     def destroy(self) -> None:
@@ -333,6 +335,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        # Not Linux, or it is gone.
+        return []
 
 
 def _is_postgres(pid: int) -> bool:

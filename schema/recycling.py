@@ -4,9 +4,7 @@ A database is used again only if all that the test left behind are rows. Its cat
 with the one that it was made with, says whether there were definitions as well.
 """
 
-from typing import Any, Final
-
-from schema.repo import connection
+from typing import Any, Final, NamedTuple
 
 CATALOGUE: Final = """
 SELECT string_agg(part, ' ') FROM (
@@ -30,51 +28,58 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 _REST: Final = """
-SELECT format('DELETE FROM %I', relname) AS forget FROM pg_class
-WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
-UNION ALL
-SELECT format('SELECT setval(%L, seqstart, false) FROM pg_sequence WHERE seqrelid = %L::regclass',
-  seqrelid::regclass, seqrelid::regclass) FROM pg_sequence"""
+SELECT string_agg(forget, ';') FROM (
+  SELECT format('DELETE FROM %I', relname) AS forget FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+  UNION ALL
+  SELECT format('SELECT setval(%L, seqstart, false) FROM pg_sequence WHERE seqrelid = %L::regclass',
+    seqrelid::regclass, seqrelid::regclass) FROM pg_sequence
+) parts"""
+
+_STATE: Final = f"SELECT ({CATALOGUE}) AS mark, pg_database_size(current_database()) AS size"
 
 _MOST_BYTES: Final = 8 * 1024 * 1024
 """What a test may have added to the size of a database that is used again."""
 
 
-async def catalogue(dsn: str) -> tuple[str, int]:
-    """Return the mark of a database's definitions, and its size in bytes."""
-    async with connection(dsn) as conn:
-        return await _mark(conn), await _size(conn)
+class Made(NamedTuple):
+    """What a database was when it was new.
+
+    Attributes:
+        mark: Its definitions.
+        size: In bytes.
+        forget: SQL that deletes its rows.
+    """
+
+    mark: str
+    size: int
+    forget: str
 
 
-async def empty(dsn: str, made: tuple[str, int]) -> bool:
-    """Delete all rows of a database, throwing out whoever is connected.
+async def made(conn: Any) -> Made:
+    """Return what a new database is."""
+    state = await conn.fetchrow(_STATE)
+    return Made(state["mark"], state["size"], await conn.fetchval(_REST))
+
+
+async def empty(conn: Any, new: Made) -> bool:
+    """Delete all rows of a database, throwing out whoever else is connected.
 
     Args:
-        dsn: Its URL.
-        made: What :func:`catalogue` said of it, or of its template, when it was new.
+        conn: A connection to it, of somebody who may pass over triggers and foreign keys.
+        new: What it, or its template, was when it was new.
 
     Returns:
         Whether it is as good as new. If not, it has other definitions than it was made with or has
         grown too large, and should be dropped.
 
     Raises:
-        PostgresError: We are nobody who may pass over triggers and foreign keys.
+        PostgresError: We are nobody who may do that.
     """
-    mark, size = made
-    async with connection(dsn) as conn:
-        await conn.execute(_OTHERS)
-        if await _mark(conn) != mark or await _size(conn) > size + _MOST_BYTES:
-            return False
-        rows = await conn.fetch(_REST)
-        forget = ";".join(row["forget"] for row in rows)
-        # Triggers and foreign keys would refuse an order of deleting, or do work that is in vain.
-        await conn.execute(f"SET session_replication_role = replica; {forget}")
+    await conn.execute(_OTHERS)
+    state = await conn.fetchrow(_STATE)
+    if state["mark"] != new.mark or state["size"] > new.size + _MOST_BYTES:
+        return False
+    # Triggers and foreign keys would refuse an order of deleting, or do work that is in vain.
+    await conn.execute(f"SET session_replication_role = replica; {new.forget}")
     return True
-
-
-async def _mark(conn: Any) -> str:
-    return await conn.fetchval(CATALOGUE)
-
-
-async def _size(conn: Any) -> int:
-    return await conn.fetchval("SELECT pg_database_size(current_database())")

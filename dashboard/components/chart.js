@@ -13,9 +13,14 @@ const loadLibrary = () => (library ??= Promise.all([
   import('../vendor/uplot.js'), loadStyle('/vendor/uplot.css'),
 ]).then(([module]) => module.default));
 
-/** The value of a colour of the theme in force. @param {string} name without dashes */
+/** The value of a colour of the theme in force, for what has no CSS. @param {string} name */
 export function themeColor(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const probe = document.createElement('i');
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }
 
 /**

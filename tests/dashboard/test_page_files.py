@@ -65,15 +65,6 @@ def test_every_module_of_the_frame_is_asked_for_at_once() -> None:
     assert asked == {str(path.relative_to(PAGE)) for path in needed}
 
 
-def test_both_ways_into_the_dark_have_the_same_colours() -> None:
-    css = (PAGE / "css" / "tokens.css").read_text()
-    chosen = re.search(r":root\[data-theme='dark'\] \{(.*?)\n\}", css, re.DOTALL)
-    wished = re.search(r":root:not\(\[data-theme='light'\]\) \{(.*?)\n  \}", css, re.DOTALL)
-    assert chosen is not None
-    assert wished is not None
-    assert chosen[1].split() == wished[1].split()
-
-
 def test_no_module_is_long() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in OWN}
     assert {path: n for path, n in lengths.items() if n > LONGEST} == {}

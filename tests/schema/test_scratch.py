@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import migrations
 from schema import databases, scratch
 from schema.embedded import EmbeddedPostgres
 from schema.repo import connection
-from schema.scratch import Scratch, Session, outlast, run, shared_server, watch
+from schema.scratch import Scratch, Session, outlast, shared_server, watch
 
 HOLD = """
 import sys
@@ -103,7 +104,7 @@ def own(postgres_server: Scratch) -> Iterator[Scratch]:
     made = Scratch(postgres_server.admin_dsn, migrations.up, "a template of its own")
     yield made
     made.close()
-    run(databases.drop_template(made.admin_dsn, made.template))
+    asyncio.run(databases.drop_template(made.admin_dsn, made.template))
 
 
 async def test_database_that_is_given_back_is_used_again_without_its_rows(own: Scratch) -> None:
