@@ -11,6 +11,11 @@ BROWSER := $(VENV)/.browser
 # No cache in the home folder: it would be outside the clone, and an account may have none.
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir
 
+# Tests start many processes of ours: each would compile all modules again without a cache, which is
+# kept out of the sources.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+
 .PHONY: help install demo test lint types contracts check coverage short long bench fuzz soak simulation races chaos audit \
 	lock clean
 

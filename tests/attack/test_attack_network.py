@@ -11,6 +11,7 @@ from channel_server.testing.raw import RawClient
 from tests.attack.target import PATIENCE, Target, alive
 from tests.channel_server.test_wire_fairness import RoomSocket, message
 from tests.handlers.bench import stamp
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,9 +76,7 @@ async def test_a_connection_cut_in_the_middle_of_any_frame_leaves_nothing(target
                 proxy.to_server.cut_after = after
                 client.send_json([None, "hb", "phoenix", "heartbeat", {"x": "y" * 40}])
                 await client.ended()
-    async with asyncio.timeout(PATIENCE):
-        while endpoint.connections():  # noqa: ASYNC110 - ends are noticed by the event loop
-            await asyncio.sleep(0)
+    await until(lambda: not endpoint.connections())
 
 
 async def test_a_megabyte_of_newlines_is_one_log_line(target: Target) -> None:

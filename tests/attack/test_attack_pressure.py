@@ -7,7 +7,6 @@ tests/channel_server/test_wire_pressure.py; here the default limits have to hold
 import asyncio
 import resource
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +18,8 @@ from channel_server.limits import DEFAULT_LIMITS
 from channel_server.socket import Route, Socket
 from channel_server.testing.raw import CLOSE, TEXT, RawClient, make_frame
 from tests.attack.conftest import Serve
-from tests.attack.target import PATIENCE, Target, alive
+from tests.attack.target import Target, alive
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,12 +54,6 @@ async def joined(endpoint: Endpoint, **options: Any) -> RawClient:
     client.send_json(["1", "1", "room:1", "phx_join", {}])
     assert (await client.json())[4]["status"] == "ok"
     return client
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - conditions have no event to wait for
-            await asyncio.sleep(0)
 
 
 async def test_a_reader_of_64_bytes_a_time_is_closed_with_1013_and_its_queue_is_bounded(

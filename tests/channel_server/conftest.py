@@ -8,6 +8,7 @@ from channel_server.endpoint import Endpoint, Mount
 from channel_server.limits import SocketLimits
 from channel_server.socket import ConnectInfo, Socket
 from channel_server.testing.raw import RawClient
+from tests import waiting
 from tests.channel_server.recorder import Recorder
 from tests.channel_server.wire_rooms import V1, V2, Lobby, Room, RoomSocket, Wire
 
@@ -41,13 +42,7 @@ async def serve() -> AsyncIterator[Serve]:
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
     """Wait until a condition holds."""
-
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110 - conditions have no event to wait for
-                await asyncio.sleep(0)
-
-    return wait
+    return waiting.until
 
 
 @pytest.fixture

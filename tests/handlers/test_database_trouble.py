@@ -22,6 +22,7 @@ from schema.scratch import Session
 from tests.handlers.bench import TIMEOUT, Bench, Run, project_with_credential, settings, stamp
 from tests.handlers.conftest import MakeBench
 from tests.schema.world import World
+from tests.waiting import until
 
 ONE = Statement("test.one", "SELECT 1 AS one")
 PATIENT = {"database_patience": 25.0}
@@ -55,12 +56,6 @@ async def proxied(database_url: str) -> AsyncIterator[MakeProxied]:
 async def start(run: Run) -> asyncio.Task[Any]:
     """Send `run:start`; its answer comes when the database lets it."""
     return asyncio.create_task(run.channel.call("run:start", {"timestamp": stamp()}, timeout=30))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - any condition, not only what sets an event
-            await asyncio.sleep(0)
 
 
 async def retried(bench: Bench, times: int = 1) -> None:

@@ -1,6 +1,5 @@
 """Dashboards are told whichever process a run reports to: notices, and what costs a lost one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +12,7 @@ from schema.repo import connection
 from tests.handlers.bench import Bench, settings
 from tests.handlers.follower import Follower
 from tests.schema.world import World
+from tests.waiting import until
 
 QUIET = {"feed_sweep_interval": 60.0, "pipelines": "off"}
 """No sweep comes by itself, so that what is told is told by a notice."""
@@ -51,9 +51,7 @@ async def there(here: Bench) -> AsyncIterator[Application]:
 async def heard_of(here: Bench, there: Application) -> None:
     """Let the one process know that somebody watches in the other."""
     await there.gateway.feeds.relay.watching()
-    async with asyncio.timeout(10):
-        while not here.app.gateway.feeds.relay.wanted:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0)
+    await until(lambda: here.app.gateway.feeds.relay.wanted)
 
 
 async def whole_run(here: Bench) -> None:
@@ -92,9 +90,7 @@ async def test_a_process_does_not_hear_itself(here: Bench) -> None:
     await mine.watching()
     async with connection(here.app.repo.dsn) as other:
         await other.execute('NOTIFY channel_server, \'{"watching": "somebody else"}\'')
-    async with asyncio.timeout(10):
-        while not mine.wanted:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0)
+    await until(lambda: mine.wanted)
     assert mine.received({"told_by": mine.name, "runs": "not even read"})
 
 

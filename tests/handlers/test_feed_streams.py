@@ -17,6 +17,7 @@ from tests.handlers.bench import TIMEOUT, Bench, settings
 from tests.handlers.conftest import MakeBench
 from tests.handlers.follower import log
 from tests.schema.world import World
+from tests.waiting import until
 
 Told = tuple[str, str | None, Any]
 """Name, id and data of an event."""
@@ -178,9 +179,7 @@ async def test_a_user_has_so_many_streams_and_no_more(served: Bench) -> None:
         async with client(served) as ana:
             answer = await ana.get(path)
         assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
-    async with asyncio.timeout(TIMEOUT):
-        while served.app.gateway.feeds.streams:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0)
+    await until(lambda: not served.app.gateway.feeds.streams)
     async with stream(served, path) as again:
         await again.read(1)
 
@@ -221,8 +220,7 @@ async def test_a_reader_that_is_too_slow_is_cut_off_and_resumes(
 
     slow = await followed(None)
     text = await anext(slow)
-    while not gateway.pubsub.subscribers(f"run:{owner.run_id}"):  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: gateway.pubsub.subscribers(f"run:{owner.run_id}"))
     for told in await log(bench, owner, 100):
         gateway.publish_event(told)
     text += b"".join([data async for data in slow])  # it does not read until now

@@ -14,7 +14,8 @@ from handlers.config import ConfigError
 from handlers.jobs.engine import read_providers
 from schema.repo import connection
 from tests.handlers.bench import settings
-from tests.handlers.pipelines_bench import PATIENCE, QUIET, SAMPLE, Bench
+from tests.handlers.pipelines_bench import QUIET, SAMPLE, Bench
+from tests.waiting import until
 
 UNKNOWN = uuid4()
 OURS = ("U-100",)
@@ -260,9 +261,7 @@ async def test_an_act_under_which_the_database_goes_away_is_503(
             async with other.transaction():
                 await other.execute("SELECT 1 FROM pipeline_jobs FOR UPDATE")
                 asked = asyncio.create_task(call(client, path, made))
-                async with asyncio.timeout(PATIENCE):
-                    while not await jobs.run(waiting):  # noqa: ASYNC110 (nothing tells of it)
-                        await asyncio.sleep(0)
+                await until(lambda: jobs.run(waiting))
             answer = await asked
             assert refusal(answer) == (503, "unavailable"), path
             assert answer.headers["retry-after"]

@@ -12,6 +12,7 @@ from pipelines import Job, JobContext, Outcome, Transaction
 from schema.repo import connection
 from tests.handlers.bench import settings
 from tests.handlers.pipelines_bench import PATIENCE, QUIET, STREAMING, Bench, closed, events
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -61,9 +62,7 @@ def held(jobs: Bench) -> int:
 
 async def until_released(jobs: Bench) -> None:
     hub = jobs.app.gateway.engine.hub
-    async with asyncio.timeout(PATIENCE):
-        while hub.subscribers > 1 or held(jobs):  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0)
+    await until(lambda: hub.subscribers == 1 and not held(jobs))
 
 
 async def test_a_pipeline_stream_begins_with_a_snapshot_and_ends_closed(jobs: Bench) -> None:
@@ -122,9 +121,7 @@ async def test_u7_a_disconnect_releases_everything_and_a_stream_holds_no_connect
         async with client.stream("GET", f"/api/pipelines/{made.pipeline_id}/stream") as response:
             await events(response, lambda _name, _data: True)
             assert jobs.app.gateway.engine.hub.subscribers > 1
-            async with asyncio.timeout(PATIENCE):
-                while held(jobs):  # noqa: ASYNC110 (nothing tells of it)
-                    await asyncio.sleep(0)
+            await until(lambda: not held(jobs))
         await until_released(jobs)
 
 

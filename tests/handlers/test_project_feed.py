@@ -18,6 +18,7 @@ from schema.repo import Repo, connection
 from tests.handlers.bench import Bench
 from tests.handlers.follower import Follower, event, opened
 from tests.schema.world import World
+from tests.waiting import until
 
 Change = tuple[str, int]
 
@@ -354,8 +355,7 @@ async def test_what_is_told_between_the_sweep_and_its_answer_is_told_once_to_who
     bench.app.gateway.publish_event(event(owner, project.id, await bench.world.start(owner)))
     statements = bench.app.repo.statements_run
     arriving = asyncio.create_task(Follower.join(bench, topic(bench), watcher.reply["cursor"]))
-    while bench.app.repo.statements_run < statements + 2:  # noqa: ASYNC110 (it replays, it sweeps)
-        await asyncio.sleep(0)
+    await until(lambda: bench.app.repo.statements_run >= statements + 2)  # it replays, it sweeps
     end = elsewhere(bench.app.repo.dsn, lambda world: world.complete(owner), project)
     bench.app.gateway.publish_event(event(owner, project.id, end))
     arrived = await arriving
