@@ -32,13 +32,13 @@ $(PEERS): tests/peers/package-lock.json
 	@cd tests/peers && npm ci --silent --no-audit --no-fund --cache $(CURDIR)/$(VENV)/npm
 	@touch $@
 
-# The tests of the dashboard drive Debian's Chromium; who may not install it sees them skipped.
-$(BROWSER): tests/dashboard/package-lock.json
+# The tests of the dashboard drive Debian's Chromium without its windows; who may not install it sees them skipped.
+$(BROWSER): tests/dashboard/package-lock.json tests/dashboard/chromium.py
 	@cd tests/dashboard && npm ci --silent --no-audit --no-fund --cache $(CURDIR)/$(VENV)/npm
-	@if command -v chromium >/dev/null; then touch $@; \
-	elif [ "$$(id -u)" != 0 ]; then echo "no chromium: the tests that need it are skipped"; \
+	@if command -v chromium-headless-shell >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" != 0 ]; then echo "no chromium-headless-shell: the tests that need it are skipped"; \
 	elif (apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-		--no-install-recommends chromium) >$(VENV)/chromium.log 2>&1; then touch $@; \
+		--no-install-recommends chromium-headless-shell) >$(VENV)/chromium.log 2>&1; then touch $@; \
 	else echo "chromium could not be installed, see $(VENV)/chromium.log"; fi
 
 install: $(STAMP) ## Make the virtual environment with every pinned dependency.

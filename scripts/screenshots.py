@@ -75,7 +75,6 @@ async def take(
 ) -> None:
     """Take the picture of one view once it is complete."""
     values: dict[str, Any] = {
-        "reduced_motion": "reduce",
         "viewport": {"width": 1280, "height": 860},
         **options,
     }

@@ -43,7 +43,7 @@ def views(scenery: Scenery) -> dict[str, str]:
 async def test_axe_finds_nothing_wrong_with_any_view(
     visitor: Visitor, scenery: Scenery, look: str
 ) -> None:
-    page = await visitor.open("/runs", role="operator", reduced_motion="reduce", **LOOKS[look])
+    page = await visitor.open("/runs", role="operator", **LOOKS[look])
     found: list[str] = []
     for path, ready in views(scenery).items():
         await page.goto(visitor.url + path)
@@ -55,9 +55,7 @@ async def test_axe_finds_nothing_wrong_with_any_view(
 
 
 async def test_axe_finds_nothing_wrong_with_what_opens(visitor: Visitor, scenery: Scenery) -> None:
-    page = await visitor.open(
-        f"/pipelines?year={YEAR}", role="operator", reduced_motion="reduce", color_scheme="dark"
-    )
+    page = await visitor.open(f"/pipelines?year={YEAR}", role="operator", color_scheme="dark")
     await page.locator("#module-3 .badge-button").focus()
     await expect(page.locator(".diagnostic-panel")).to_be_visible()
     found = await violations(page)

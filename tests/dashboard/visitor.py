@@ -81,7 +81,12 @@ class Visitor:
 
     async def page(self, **options: Any) -> Page:
         """An empty page in a context of its own."""
-        values: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, **options}
+        values: dict[str, Any] = {
+            "viewport": {"width": 1280, "height": 800},
+            # What moves without an end is drawn without an end, which no test is about.
+            "reduced_motion": "reduce",
+            **options,
+        }
         context = await self._browser.new_context(**values)
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE)
