@@ -255,8 +255,10 @@ class Application:
             await service.start()
         try:
             async with asyncio.timeout(LISTENER_PATIENCE):
-                await self.gateway.revocation_watch.started()
                 await readiness.started()
+                if endpoint.ready:
+                    # Tables that are not there yet hold no revocations to wait for.
+                    await self.gateway.revocation_watch.started()
                 await engine.attempted.wait()
         except TimeoutError:
             log.warning("readiness_unknown")

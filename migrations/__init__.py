@@ -4,7 +4,7 @@ Alembic orders the versions and writes their SQL; asyncpg runs it, each migratio
 together with its mark in ``alembic_version``. A migration is therefore SQL only. What a migration
 puts into an ``autocommit_block`` (indexes made concurrently) runs statement by statement outside of
 the transaction and must bear being run again. An advisory lock makes two servers that start at once
-take turns: the second finds nothing to do.
+take turns: the second finds nothing to do. Where nothing is to be done, Alembic is not even loaded.
 
 A version is named ``NNNN_pre_...`` when the release before it still works on its result (run it
 before the code is deployed) and ``NNNN_post_...`` when it needs the new code to be everywhere.
@@ -12,15 +12,11 @@ before the code is deployed) and ``NNNN_post_...`` when it needs the new code to
 
 import asyncio
 import io
-import itertools
 import re
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from schema.repo import connection
 
@@ -66,9 +62,8 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def revisions() -> list[str]:
-    """Return all revisions of this release, oldest first."""
-    scripts = ScriptDirectory.from_config(_config())
-    return [script.revision for script in scripts.walk_revisions()][::-1]
+    """Return all revisions of this release, oldest first; a version's file has its name."""
+    return sorted(file.stem for file in (_DIRECTORY / "versions").glob("[0-9]*.py"))
 
 
 async def status(dsn: str) -> Status:
@@ -117,10 +112,15 @@ async def down(dsn: str, revision: str) -> list[str]:
 
 def sql(start: str, end: str) -> str:
     """Return the SQL that leads from one revision to another, upwards or downwards."""
+    from alembic import command
+    from alembic.config import Config
+
     output = io.StringIO()
+    config = Config(output_buffer=output)
+    config.set_main_option("script_location", str(_DIRECTORY).replace("%", "%%"))
     order = ["base", *revisions()]
     write = command.upgrade if order.index(end) > order.index(start) else command.downgrade
-    write(_config(output), f"{start}:{end}", sql=True)
+    write(config, f"{start}:{end}", sql=True)
     return output.getvalue()
 
 
@@ -132,13 +132,13 @@ async def _locked(conn: Any, revision: str, *, upward: bool) -> list[str]:
         await asyncio.sleep(_LOCK_INTERVAL)  # the other one is in another process
     target = revisions()[-1] if revision == "head" else revision
     path = _path(await _current(conn) or "base", target, upward=upward)
-    for start, end in path:
-        for piece in _pieces(sql(start, end)):
+    if len(path) > 1:
+        for piece in _pieces(sql(path[0], path[-1])):
             await conn.execute(piece)
-        if end == "base":
+        if path[-1] == "base":
             # Upwards from base, Alembic makes its table and wants none to be there.
             await conn.execute("DROP TABLE alembic_version")
-    return [end if upward else start for start, end in path]
+    return path[1:] if upward else path[:-1]
 
 
 def _pieces(text: str) -> list[str]:
@@ -153,14 +153,14 @@ def _pieces(text: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-def _path(current: str, target: str, *, upward: bool) -> list[tuple[str, str]]:
+def _path(current: str, target: str, *, upward: bool) -> list[str]:
+    """Return the revisions from the current one to the target, both included."""
     order = ["base", *revisions()]
     for revision in (current, target):
         if revision not in order:
             raise UnknownRevisionError(revision)
     here, there = order.index(current), order.index(target)
-    walk = order[here : there + 1] if upward else order[there : here + 1][::-1]
-    return list(itertools.pairwise(walk))
+    return order[here : there + 1] if upward else order[there : here + 1][::-1]
 
 
 async def _current(conn: Any) -> str | None:
@@ -175,9 +175,3 @@ def _status(current: str | None) -> Status:
         raise UnknownRevisionError(current)
     pending = known if current is None else known[known.index(current) + 1 :]
     return Status(current, known[-1], tuple(pending))
-
-
-def _config(output: io.StringIO | None = None) -> Config:
-    config = Config(output_buffer=output or io.StringIO())
-    config.set_main_option("script_location", str(_DIRECTORY).replace("%", "%%"))
-    return config

@@ -10,6 +10,7 @@ context.configure(
     as_sql=True,
     literal_binds=True,
     target_metadata=metadata,
+    transaction_per_migration=True,
     output_buffer=context.config.output_buffer,
 )
 with context.begin_transaction():

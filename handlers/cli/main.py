@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final, TextIO
 
 from handlers.cli import exit_codes
@@ -30,19 +30,30 @@ COMMANDS: Final = (
 """Modules of :mod:`handlers.cli`, in the order of ``--help``."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the command line, or of only some commands.
+
+    Args:
+        commands: The commands that it is to know; only their modules are imported.
+    """
     parser = argparse.ArgumentParser(
         prog="channel-server",
         description="A Phoenix-style channel server, and the gateway that workers drive runs by.",
         epilog=exit_codes.epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=metadata.version("channel-server"))
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        import_module(f"handlers.cli.{name}").register(commands)
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which release this is")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in commands:
+        import_module(f"handlers.cli.{name}").register(subparsers)
     return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from importlib import metadata
+
+        parser.exit(message=f"{metadata.version('channel-server')}\n")
 
 
 def main(
@@ -60,7 +71,9 @@ def main(
     """
     out = Output(as_json=False, stdout=stdout, stderr=stderr)
     try:
-        options = build_parser().parse_args(arguments)
+        # A command starts as fast as what it needs itself is imported.
+        named = [name for name in arguments[:1] if name in COMMANDS]
+        options = build_parser(named or COMMANDS).parse_args(arguments)
         out = Output(as_json=options.json, stdout=stdout, stderr=stderr)
         code: int = options.run(options, out)
         sys.stdout.flush()

@@ -87,6 +87,7 @@ async def test_any_frame_counts_as_received_data_but_sending_does_not(
         pinging.send(PING, b"")
         assert (await pinging.frame()).opcode == PONG
         endpoint.broadcast("room:1", "news", {})
+        await asyncio.wait([silent], timeout=0.02)
     assert (await silent)[-1].close_code == 1002
     await alive(pinging)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from handlers.cli.environment import read_env
 from handlers.cli.posting import post_json
@@ -83,56 +84,57 @@ async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path:
     assert [pid for pid in (postgres, *below) if alive(pid)] == []
 
 
-async def test_without_a_worker_the_runs_wait_and_the_worker_of_the_hints_takes_them(
-    tmp_path: Path,
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `dev` has perhaps run already: making a database takes its time."""
+    return tmp_path_factory.mktemp("used")
+
+
+async def test_a_second_start_finds_its_keys_and_without_a_worker_its_runs_wait_for_one(
+    used: Path,
 ) -> None:
-    words = ("dev", "--demo", "--no-worker", "--port", "0")
-    async with command(*words, folder=tmp_path) as process:
+    folder = used / ".channel_server"
+    async with command("dev", "--port", "0", folder=used) as process:
+        await url_of(process)
+        await process.line_with("Ctrl-C stops it")
+        first = read_env(folder / "env")
+        async with command("dev", folder=used) as second:
+            assert await second.end() == 2
+            assert "Another `channel-server dev` runs in" in second.text
+        assert await process.end(signal.SIGTERM) == 0, process.text
+    async with command("dev", "--demo", "--no-worker", "--port", "0", folder=used) as process:
+        url = await url_of(process)
         await process.line_with("Two runs wait for a worker.")
         assert children(process.pid) == set()
-        env = {**os.environ, **read_env(tmp_path / ".channel_server" / "worker.env")}
+        again = read_env(folder / "env")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+        # The worker that the hints tell of takes them.
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, str(WORKER), env=env, stderr=asyncio.subprocess.DEVNULL
+            *(sys.executable, str(WORKER)),
+            env={**os.environ, **read_env(folder / "worker.env")},
+            stderr=asyncio.subprocess.DEVNULL,
         )
         await process.line_with("run success")
         worker.terminate()
         assert await worker.wait() == 0
         assert await process.end(signal.SIGINT) == 0, process.text
+    assert again["WORKER_SECRET"] == first["WORKER_SECRET"]
+    assert again["WORKER_RUNS_PRIVATE_KEY"] == first["WORKER_RUNS_PRIVATE_KEY"]
+    assert url.endswith(f":{again['CHANNEL_SERVER_PORT']}")
+    for name in ("env", "worker.env"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    assert names(used) == {".channel_server"}
 
 
-async def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
-    async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
+async def test_a_worker_that_dies_is_reported(used: Path) -> None:
+    async with command("dev", "--demo", "--port", "0", folder=used) as process:
         await process.line_with("an order without a quantity")
         (worker,) = children(process.pid)
         os.kill(worker, signal.SIGKILL)
         await process.line_with("the worker has ended; its log is .channel_server/worker.log")
         await process.line_with("Two runs wait for a worker.")
         assert await process.end(signal.SIGTERM) == 0, process.text
-
-
-async def test_a_second_start_finds_its_keys_and_runs_again(tmp_path: Path) -> None:
-    folder = tmp_path / ".channel_server"
-    async with command("dev", "--port", "0", folder=tmp_path) as process:
-        await url_of(process)
-        await process.line_with("Ctrl-C stops it")
-        first = read_env(folder / "env")
-        async with command("dev", folder=tmp_path) as second:
-            assert await second.end() == 2
-            assert "Another `channel-server dev` runs in" in second.text
-        assert await process.end(signal.SIGTERM) == 0, process.text
-    async with command("dev", "--port", "0", folder=tmp_path) as process:
-        url = await url_of(process)
-        await process.line_with("Ctrl-C stops it")
-        again = read_env(folder / "env")
-        async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.get(f"{url}/healthz")).status_code == 200
-        assert await process.end(signal.SIGINT) == 0
-    assert again["WORKER_SECRET"] == first["WORKER_SECRET"]
-    assert again["WORKER_RUNS_PRIVATE_KEY"] == first["WORKER_RUNS_PRIVATE_KEY"]
-    assert url.endswith(f":{again['CHANNEL_SERVER_PORT']}")
-    for name in ("env", "worker.env"):
-        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
-    assert names(tmp_path) == {".channel_server"}
 
 
 async def test_a_signal_during_the_start_stops_what_was_started(tmp_path: Path) -> None:

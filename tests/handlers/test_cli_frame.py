@@ -6,6 +6,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,16 @@ def test_ctrl_c_before_the_end_exits_with_130(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("handlers.cli.keys.new_keys", interrupted)
     assert main(["keys", "new"]) == exit_codes.INTERRUPTED
+
+
+def test_a_command_imports_what_it_needs_and_no_more() -> None:
+    program = (
+        "import sys; from handlers.cli.main import main; main(['keys', 'new', '--json']);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    heavy = {"alembic", "asyncpg", "litestar", "prometheus_client", "sqlalchemy", "uvicorn"}
+    assert heavy & set(done.stderr.decode().split()) == set()
 
 
 def test_new_keys_fit_both_sides() -> None:

@@ -13,6 +13,7 @@ import pytest
 from handlers.application import Application
 from handlers.run_tokens import UserTokens
 from tests.handlers.cli_bench import DEMO, cli, variables, worker
+from tests.waiting import until
 
 GOOD = '{"data": {"id": 1, "quantity": 2}}'
 BAD = '{"data": {"id": 2}}'
@@ -56,27 +57,21 @@ async def test_a_run_that_succeeds_is_waited_for_and_shown(
     assert told[-1] == "run success"
 
 
-async def test_a_run_that_fails_exits_with_1_and_says_why(
+async def test_a_run_that_fails_exits_with_1_says_why_and_is_shown_with_its_steps_and_logs(
     working: Application, tmp_path: Path
 ) -> None:
     result = await cli("run", "order", "--input", given(tmp_path, BAD), "--wait", "--json")
+    run_id = result.data["run_id"]
     assert result.code == 1
     assert (result.data["state"], result.data["error"]) == (
         "failed",
         "JobError: order 2 needs a person",
     )
-    again = await cli("runs", "retry", result.data["run_id"], "--wait")
+    again = await cli("runs", "retry", run_id, "--wait")
     assert again.code == 1
     assert again.err.splitlines()[-1] == "run failed (JobError: order 2 needs a person)"
-    watched = await cli("runs", "watch", result.data["run_id"], "--json")
+    watched = await cli("runs", "watch", run_id, "--json")
     assert (watched.code, watched.data["state"]) == (1, "failed")
-
-
-async def test_a_finished_run_is_shown_with_its_steps_and_logs(
-    working: Application, tmp_path: Path
-) -> None:
-    done = await cli("run", "order", "--input", given(tmp_path, BAD), "--wait", "--json")
-    run_id = done.data["run_id"]
     shown = await cli("runs", "show", run_id, "--json")
     assert [step["job"]["name"] for step in shown.data["run"]["steps"]] == [
         "Check",
@@ -98,16 +93,13 @@ async def test_input_is_read_from_stdin(
     assert (result.code, set(result.data)) == (0, {"run_id", "work_order_id"})
 
 
-@pytest.mark.parametrize("text", ["{", "", "\ufeff{}"])
-async def test_input_that_is_no_json_is_a_usage_error(
-    server: Application, tmp_path: Path, text: str
+async def test_input_that_is_no_json_or_cannot_be_read_is_a_usage_error(
+    server: Application, tmp_path: Path
 ) -> None:
-    result = await cli("run", "order", "--input", given(tmp_path, text))
-    assert result.code == 2
-    assert "is not JSON" in result.err
-
-
-async def test_input_that_cannot_be_read_is_a_usage_error(server: Application) -> None:
+    for text in ("{", "", "\ufeff{}"):
+        result = await cli("run", "order", "--input", given(tmp_path, text))
+        assert result.code == 2
+        assert "is not JSON" in result.err
     result = await cli("run", "order", "--input", "no/such/file")
     assert (result.code, "cannot be read" in result.err) == (2, True)
 
@@ -156,9 +148,7 @@ async def test_who_watches_a_run_hears_that_it_was_cancelled(server: Application
     run_id = (await cli("run", "order", "--json")).data["run_id"]
     watching = asyncio.create_task(cli("runs", "watch", run_id))
     topic = f"run:{run_id}"
-    async with asyncio.timeout(20):
-        while not server.pubsub.subscribers(topic):
-            await asyncio.to_thread(lambda: None)
+    await until(lambda: server.pubsub.subscribers(topic))
     assert (await cli("runs", "cancel", run_id)).code == 0
     async with asyncio.timeout(20):
         result = await watching
@@ -170,10 +160,10 @@ async def test_waiting_survives_a_lost_connection(server: Application, tmp_path:
     waiting = asyncio.create_task(
         cli("run", "order", "--input", given(tmp_path, GOOD), "--wait", "--json")
     )
-    async with asyncio.timeout(20):
-        while not (connections := server.endpoint.connections()):
-            await asyncio.to_thread(lambda: None)
-    connections[0].drain()  # the client is sent away before there is anything to see
+    await until(server.endpoint.connections)
+    server.endpoint.connections()[
+        0
+    ].drain()  # the client is sent away before there is anything to see
     async with worker(server.settings, server.endpoint.url):
         result = await waiting
     assert (result.code, result.data["state"]) == (0, "success")

@@ -107,13 +107,35 @@ async def test_pool_exhausted_past_its_patience_an_event_is_refused_as_retryable
 async def test_statement_timeout_an_event_is_refused_as_retryable_and_then_goes_through(
     make_bench: MakeBench,
 ) -> None:
-    bench = await make_bench(database_statement_timeout=0.2, **HASTY)
+    bench = await make_bench(database_pool_size=2, **HASTY)
     run = await bench.run()
+    await limit_statements(bench, "200ms")
     async with connection(bench.app.repo.dsn) as other, other.transaction():
         await other.execute("SELECT 1 FROM runs WHERE id = $1 FOR UPDATE", run.id)
         refused = await run.refused("run:start", {"timestamp": stamp()})
     assert (refused["reason"], refused["retryable"]) == ("busy", True)
+    await limit_statements(bench, "30s")
     assert await run.call("run:start", {"timestamp": stamp()}) is None
+
+
+async def limit_statements(bench: Bench, time: str) -> None:
+    """Give both connections of the pool this timeout; what is set up before takes its own time."""
+    limit = Statement("test.limit", f"SET statement_timeout = '{time}'")
+    async with bench.app.repo.transaction() as one, bench.app.repo.transaction() as two:
+        await one.fetch(limit)
+        await two.fetch(limit)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 7.0])
+async def test_the_statement_timeout_is_that_of_the_settings(
+    database_url: str, seconds: float
+) -> None:
+    app = await Application(settings(database_url, database_statement_timeout=seconds)).open()
+    shown = await app.repo.fetchrow(Statement("test.shown", "SHOW statement_timeout"))
+    await app.stop()
+    assert shown is not None
+    assert not isinstance(shown, Refused)
+    assert shown["statement_timeout"] == {0.2: "200ms", 7.0: "7s"}[seconds]
 
 
 # Fail-over to a server that is read-only.

@@ -26,6 +26,7 @@ from tests.handlers.cli_bench import variables
 from tests.handlers.conftest import MakeBench
 from tests.handlers.process import PATIENCE, Process, command
 from tests.schema.world import workflow
+from tests.waiting import until
 
 DASHBOARDS = 20
 
@@ -66,15 +67,17 @@ class Server:
 
     async def drains(self) -> None:
         """Wait until an upgrade is refused; the listener may be gone by then."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    peer = await self.dashboard()
-                except ConnectRefused as refused:
-                    if (refused.status, refused.body) != (503, "server is shutting down"):
-                        raise
-                    return
-                await peer.abort()
+        await until(self._refuses, PATIENCE)
+
+    async def _refuses(self) -> bool:
+        try:
+            peer = await self.dashboard()
+        except ConnectRefused as refused:
+            if (refused.status, refused.body) != (503, "server is shutting down"):
+                raise
+            return True
+        await peer.abort()
+        return False
 
 
 @pytest.fixture
@@ -110,12 +113,16 @@ async def claimed(server: Server, worker: WirePeer) -> tuple[UUID, str]:
     """A run that a worker of the process has claimed and joined, and its token."""
     created = await server.bench.enqueue()
     assert (await join(worker, "worker:queue")).payload["status"] == "ok"
-    while True:
+    offers: list[Any] = []
+
+    async def offered() -> bool:
         # It hears of the run by a notice.
-        runs = (await ask(worker, "worker:queue", "claim", {"demand": 1})).payload["response"]
-        if runs["runs"]:
-            break
-    token = cast("str", runs["runs"][0]["token"])
+        answer = await ask(worker, "worker:queue", "claim", {"demand": 1})
+        offers.extend(answer.payload["response"]["runs"])
+        return bool(offers)
+
+    await until(offered, PATIENCE)
+    token = cast("str", offers[0]["token"])
     joined = await join(worker, f"run:{created.run_id}", {"token": token})
     assert joined.payload["status"] == "ok"
     return created.run_id, token
@@ -147,12 +154,13 @@ async def test_what_is_in_flight_is_answered_before_the_close_with_1012(server: 
 
 async def waits_for_a_lock(server: Server) -> None:
     async with connection(server.bench.app.settings.database_url) as admin:
-        async with asyncio.timeout(PATIENCE):
-            while not await admin.fetchval(
+        await until(
+            lambda: admin.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 " AND datname = current_database()"
-            ):
-                pass
+            ),
+            PATIENCE,
+        )
 
 
 @pytest.mark.parametrize("server", [2.0], indirect=True)
@@ -230,10 +238,8 @@ async def stream(server: Server, http: httpx.AsyncClient, opened: asyncio.Future
 
 async def one_run(server: Server) -> UUID:
     async with connection(server.bench.app.settings.database_url) as admin:
-        async with asyncio.timeout(PATIENCE):
-            while (found := await admin.fetchval("SELECT id FROM runs")) is None:
-                pass
-    return cast("UUID", found)
+        await until(lambda: admin.fetchval("SELECT id FROM runs"), PATIENCE)
+        return cast("UUID", await admin.fetchval("SELECT id FROM runs"))
 
 
 @pytest.mark.parametrize("server", [15.0], indirect=True)

@@ -1,6 +1,5 @@
 """The example worker as a process: what it claims it reports to the end, also while stopping."""
 
-import asyncio
 import signal
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +14,7 @@ from schema.projects import Provisioned
 from schema.repo import Statement
 from schema.work_orders import Created, NewWorkOrder
 from tests.handlers.cli_bench import DEMO, worker
+from tests.waiting import until
 
 STEPS = Statement(
     "test.steps",
@@ -72,14 +72,18 @@ async def start(app: Application, project: Provisioned, key: str) -> UUID:
     return created.run_id
 
 
-async def until(app: Application, run_id: UUID, states: set[str]) -> views.RunView:
+async def reaches(app: Application, run_id: UUID, states: set[str]) -> views.RunView:
     """Wait until a run is in one of the states; each look is a query, none is a guess."""
-    async with asyncio.timeout(30):
-        while True:
-            view = await views.run(app.repo, run_id)
-            assert isinstance(view, views.RunView)
-            if view.state in states:
-                return view
+    seen: list[views.RunView] = []
+
+    async def there() -> bool:
+        view = await views.run(app.repo, run_id)
+        assert isinstance(view, views.RunView)
+        seen.append(view)
+        return view.state in states
+
+    await until(there)
+    return seen[-1]
 
 
 FINAL = {"success", "failed", "crashed", "exception", "killed", "lost"}
@@ -88,7 +92,7 @@ FINAL = {"success", "failed", "crashed", "exception", "killed", "lost"}
 async def outcome(app: Application, project: Provisioned, key: str) -> tuple[str, str]:
     async with worker(app.settings, app.endpoint.url):
         run_id = await start(app, project, key)
-        state = (await until(app, run_id, FINAL)).state
+        state = (await reaches(app, run_id, FINAL)).state
     logs = await views.logs(app.repo, run_id)
     assert isinstance(logs, str)
     return state, logs
@@ -125,11 +129,11 @@ async def test_a_worker_that_is_stopped_finishes_what_it_runs(
 ) -> None:
     async with worker(live_app.settings, live_app.endpoint.url) as process:
         run_id = await start(live_app, project, "branches")
-        await until(live_app, run_id, {"claimed", "started"} | FINAL)
+        await reaches(live_app, run_id, {"claimed", "started"} | FINAL)
         process.send_signal(signal.SIGTERM)
         left = await start(live_app, project, "branches")
-    assert (await until(live_app, run_id, FINAL)).state == "success"
-    assert (await until(live_app, left, {"available", "success"})).state
+    assert (await reaches(live_app, run_id, FINAL)).state == "success"
+    assert (await reaches(live_app, left, {"available", "success"})).state
 
 
 async def test_a_run_that_is_cancelled_ends_with_the_step_that_is_under_way(
@@ -146,9 +150,9 @@ async def test_a_run_that_is_cancelled_ends_with_the_step_that_is_under_way(
         worker(live_app.settings, live_app.endpoint.url, "--pace=60"),
     ):
         run_id = await start(live_app, project, "branches")
-        await until(live_app, run_id, {"started"})
+        await reaches(live_app, run_id, {"started"})
         assert (await client.post(f"/api/runs/{run_id}/cancel")).status_code == 202
-        view = await until(live_app, run_id, {"cancelled"} | FINAL)
+        view = await reaches(live_app, run_id, {"cancelled"} | FINAL)
     assert view.state == "cancelled"
     rows = await live_app.gateway.repo.fetch(STEPS, run_id)
     assert isinstance(rows, list)

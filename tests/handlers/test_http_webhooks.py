@@ -24,6 +24,7 @@ from schema.reading import run_list
 from schema.reading.run_list import RunFilter, RunPage
 from schema.refused import Refused, invalid
 from schema.repo import Repo, Statement
+from tests.waiting import until
 
 SPEC = """\
 name: hooks
@@ -234,12 +235,16 @@ async def test_what_the_database_refuses_is_answered_and_nobody_waits(
 
 async def ended(app: Application, state: str, final: Any) -> str:
     """Wait for a caller, and end its run as the run channel does after the commit."""
-    async with asyncio.timeout(10):
+    found: list[UUID] = []
+
+    async def there() -> bool:
         page = await run_list.page(app.repo, RunFilter())
-        while isinstance(page, RunPage) and not page.ids:
-            page = await run_list.page(app.repo, RunFilter())
-    assert isinstance(page, RunPage)
-    run_id = str(page.ids[0])
+        assert isinstance(page, RunPage)
+        found.extend(page.ids)
+        return bool(found)
+
+    await until(there)
+    run_id = str(found[0])
     assert app.gateway.webhooks.waits_for(run_id)  # before the run could be seen
     app.gateway.webhooks.run_ended(
         run_id, Outcome({"id": run_id, "state": state}, final_state=final)
@@ -299,11 +304,16 @@ async def test_a_run_that_ends_through_another_process_answers_its_caller(
 
 async def claimed(repo: Repo) -> Owner:
     """Wait for the run of a call, and claim it."""
-    async with asyncio.timeout(10):
-        while True:
-            claims = await queue.claim(repo, 1)
-            if isinstance(claims, queue.Claims) and claims.runs:
-                return claims.runs[0].owner
+    owners: list[Owner] = []
+
+    async def there() -> bool:
+        claims = await queue.claim(repo, 1)
+        assert isinstance(claims, queue.Claims)
+        owners.extend(run.owner for run in claims.runs)
+        return bool(owners)
+
+    await until(there)
+    return owners[0]
 
 
 async def test_a_run_that_does_not_end_in_time_is_504(
