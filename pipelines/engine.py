@@ -56,6 +56,9 @@ class Engine:
         services: What handlers find in ``context.services``.
         hub: Where events go; made if not given.
         schedules: Where schedules come from; without it this process creates no ticks.
+        pool: A pool to work on, of :func:`open_pool`, which is left open; each engine that uses it
+            needs three connections of it and one for each job at once. Without it the engine has
+            one of its own, whose transactions end when they idle for a stale window.
         step: Called at each step of each run, for tests and tracing.
 
     Attributes:
@@ -72,6 +75,7 @@ class Engine:
         services: Mapping[str, Any] | None = None,
         hub: EventHub | None = None,
         schedules: Source | None = None,
+        pool: Pool | None = None,
         step: Step = no_step,
     ) -> None:
         self.hub = hub or EventHub()
@@ -82,6 +86,7 @@ class Engine:
         self._services = services or {}
         self._schedules = schedules
         self._step = step
+        self._given_pool = pool
         self._pool: Pool | None = None
         self._loops: list[Loop] = []
         self._dispatcher: Dispatcher | None = None
@@ -120,13 +125,14 @@ class Engine:
         if self._pool is not None:
             return
         settings = self.settings
-        pool = await open_pool(
+        pool = self._given_pool or await open_pool(
             self._dsn, concurrency=settings.concurrency, longest_idle=settings.stale_window
         )
         try:
             self.pod_id = await self._register(pool)
         except BaseException:
-            await pool.close()
+            if pool is not self._given_pool:
+                await pool.close()
             raise
         self._pool = pool
         runner = Runner(pool, self.registry, settings, services=self._services, step=self._step)
@@ -164,10 +170,12 @@ class Engine:
             async with asyncio.timeout(self.settings.grace.total_seconds()):
                 async with pool.acquire() as connection:
                     await pods.unregister(connection, self.pod_id)
-                await pool.close()
+                if pool is not self._given_pool:
+                    await pool.close()
         except Exception as error:  # it may be the database that went first
             log.warning("engine_stopped_hard", error=repr(error))
-            pool.terminate()
+            if pool is not self._given_pool:
+                pool.terminate()
 
     async def submit(self, new: NewJob, *, dedup: DedupConfig | None = None) -> Submitted:
         """Create a pipeline with its root job, and start it if there is room.
@@ -278,7 +286,7 @@ class Engine:
         self.wake()
 
     def _changed(self, event: JobEvent) -> None:
-        if event.state != "RUNNING":
+        if event.state != "RUNNING" and event.status is None:
             self.wake()
         if self._dispatcher is None:
             return

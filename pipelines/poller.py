@@ -87,11 +87,14 @@ class Poller(Loop):
     async def _fill(self) -> float | None:
         types = self._job_types()
         limit = min(self._dispatcher.free, self._settings.poll_batch)
+        if limit <= 0:
+            return None  # whoever makes a slot free wakes us
         async with self._pool.acquire() as connection:
-            if limit > 0:
-                found = await polling.next_jobs(
-                    connection, limit, without=self._dispatcher.busy, job_types=types
-                )
-                for job_id in found:
-                    self._dispatcher.dispatch(job_id)
+            found = await polling.next_jobs(
+                connection, limit, without=self._dispatcher.busy, job_types=types
+            )
+            for job_id in found:
+                self._dispatcher.dispatch(job_id)
+            if self._dispatcher.free <= 0:
+                return None
             return await polling.seconds_until_due(connection, types)

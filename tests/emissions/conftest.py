@@ -1,33 +1,43 @@
 """A database with the units of the sample; tests import ``emissions_lab``."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pytest_asyncio import fixture as async_fixture
+from structlog.testing import capture_logs
 
-from pipelines import open_pool
+from schema.scratch import Scratch
+from tests.jobs_lab import JobsDatabase, jobs_database, share_a_loop
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from emissions_lab import EMPTY, EmissionsLab
+from emissions_lab import UNITS, EmissionsLab
+
+HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def emissions_database(postgres_server: Any) -> Iterator[str]:
-    """URL of a database for all tests of this process that use the domain."""
-    url = postgres_server.create()
-    yield url
-    postgres_server.drop(url)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    share_a_loop(items, HERE)
 
 
-@pytest.fixture
-async def emissions(emissions_database: str) -> AsyncIterator[EmissionsLab]:
+@async_fixture(scope="session", loop_scope="session")
+async def emissions_database(postgres_server: Scratch) -> AsyncIterator[JobsDatabase]:
+    """A database for all tests of this process that use the domain."""
+    async with jobs_database(postgres_server) as database:
+        yield database
+
+
+@async_fixture(loop_scope="session")
+async def emissions(emissions_database: JobsDatabase) -> AsyncIterator[EmissionsLab]:
     """The domain with units U-100 and U-200, and nothing else."""
-    pool = await open_pool(emissions_database, concurrency=8)
-    await pool.execute(EMPTY)
-    async with AsyncExitStack() as stack:
-        yield EmissionsLab(emissions_database, pool, stack)
-    await pool.close()
+    await emissions_database.empty()
+    # Rendering logs for people takes longer than many of these tests.
+    with capture_logs():
+        async with AsyncExitStack() as stack:
+            lab = EmissionsLab(emissions_database, stack)
+            await lab.pool.execute(UNITS)
+            yield lab
+    await emissions_database.calm()

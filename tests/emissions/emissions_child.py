@@ -1,13 +1,8 @@
-"""A process of the domain for tests: works until its input closes, or kills itself at a step.
+"""A process of the domain for tests: works until it is told to leave, or kills itself at a step."""
 
-Arguments: URL, seconds of the stale window, step, job type, and the how-manieth time.
-"""
-
-import asyncio
 import logging
 import os
 import signal
-import sys
 from datetime import timedelta
 
 import structlog
@@ -15,10 +10,20 @@ from emissions_lab import settings
 
 from handlers.emissions.service import register
 from pipelines import Engine, Job, Registry
+from tests.forked import Parent
 
 
-async def main(url: str, window: float, step: str, job_type: str) -> None:
-    """Serve until standard input closes."""
+async def serve(parent: Parent, url: str, window: float, step: str, job_type: str) -> None:
+    """Run until told to leave.
+
+    Args:
+        parent: Who tells.
+        url: URL of the database.
+        window: Seconds of the stale window.
+        step: Where it kills itself.
+        job_type: In which job.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
     async def killing(name: str, job: Job) -> None:
         if (name, job.job_type) == (step, job_type):
@@ -32,12 +37,6 @@ async def main(url: str, window: float, step: str, job_type: str) -> None:
     )
     await engine.start()
     await engine.started()
-    print("ready", flush=True)  # noqa: T201
-    await asyncio.to_thread(sys.stdin.read)
+    parent.ready()
+    await parent.leave()
     await engine.stop()
-
-
-if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    address, seconds, at, of = sys.argv[1:]
-    asyncio.run(main(address, float(seconds), at, of))

@@ -1,7 +1,6 @@
 """What the tests of the emissions domain do to a database."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,14 @@ from handlers.emissions.service import (
     totals,
 )
 from pipelines import Engine, EngineSettings, Job, Registry, Snapshot, Submitted
-from pipelines.storage.connection import Pool
+from tests.jobs_lab import JobsLab
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "emissions"
 YEAR = 2025
 ENERGY, PURCHASE, PROCESS = 3, 5, 8
 GAS = MODULES[ENERGY].types[0]
 
-EMPTY = """TRUNCATE pipelines, pipeline_jobs, pipeline_joins, pipeline_ticks, pipeline_pods, units,
-  carbon_reports, carbon_report_modules, factors, data_entries, data_entry_emissions, ingest_inputs
-  RESTART IDENTITY;
-INSERT INTO units (institutional_id, name) VALUES ('U-100', 'Fluids'), ('U-200', 'Glass')"""
+UNITS = "INSERT INTO units (institutional_id, name) VALUES ('U-100', 'Fluids'), ('U-200', 'Glass')"
 
 
 def settings(**changes: Any) -> EngineSettings:
@@ -53,25 +49,14 @@ def job_of(snapshot: Snapshot, job_type: str) -> Job:
     return job
 
 
-class EmissionsLab:
-    """A database, and what is done to it.
+class EmissionsLab(JobsLab):
+    """A database, and what is done to it."""
 
-    Attributes:
-        url: URL of the database.
-        pool: A pool beside those of engines.
-    """
-
-    def __init__(self, url: str, pool: Pool, stack: AsyncExitStack) -> None:
-        self.url = url
-        self.pool = pool
-        self._stack = stack
-
-    async def engine(self, **options: Any) -> Engine:
+    async def engine(self, *, own_pool: bool = False, **options: Any) -> Engine:
         """A started engine of the domain, stopped after the test."""
         given = options.pop("settings", None) or settings()
         registry = options.pop("registry", None) or register(Registry())
-        engine = Engine(self.url, registry, given, **options)
-        self._stack.push_async_callback(engine.stop)
+        engine = self.make_engine(registry, given, own_pool=own_pool, **options)
         await engine.start()
         await engine.started()
         return engine
@@ -122,14 +107,6 @@ class EmissionsLab:
         stats = (await self.totals())[unit].modules[str(module)]
         return None if stats is None else stats["total"]
 
-    async def rows(self, sql: str, *args: Any) -> list[Any]:
-        """Run SQL."""
-        return await self.pool.fetch(sql, *args)
-
-    async def value(self, sql: str, *args: Any) -> Any:
-        """Run SQL and return its first value."""
-        return await self.pool.fetchval(sql, *args)
-
     async def factor(self, kind: str, value: float, subkind: str = "", det: int = 31) -> int:
         """Insert a factor; keys are taken as they are."""
         return await self.value(
@@ -165,15 +142,6 @@ class EmissionsLab:
         async with self.pool.acquire() as connection, connection.transaction():
             return await recalculate(connection, module, entry_type, YEAR)
 
-    async def blocked(self) -> None:
-        """Wait until some statement on this database waits for a lock."""
-        async with self.pool.acquire() as watcher, asyncio.timeout(10):
-            while not await watcher.fetchval(  # noqa: ASYNC110 (the server tells nobody)
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database()"
-            ):
-                await asyncio.sleep(0)
-
     async def emissions(self) -> list[Any]:
         """All emissions, by entry."""
-        return await self.rows("SELECT * FROM data_entry_emissions ORDER BY data_entry_id, id")
+        return await self.fetch("SELECT * FROM data_entry_emissions ORDER BY data_entry_id, id")

@@ -111,7 +111,7 @@ async def test_rows_of_a_provider_become_totals(emissions: EmissionsLab, feed: F
     assert await emissions.module_total("U-200", ENERGY) == 7
     data = [
         msgspec.json.decode(row[0])
-        for row in await emissions.rows("SELECT data FROM data_entries ORDER BY id")
+        for row in await emissions.fetch("SELECT data FROM data_entries ORDER BY id")
     ]
     assert [row.get(OVERRIDE_KEY) for row in data] == [None, 0, 7]
     assert not any("kg_co2eq" in row or "out_co2_corrected" in row for row in data)
@@ -131,7 +131,7 @@ async def test_pulling_again_replaces_what_the_provider_gave(
     await emissions.upload(engine, SAMPLE / "data_energy.csv", module=ENERGY)
     await emissions.ended(engine, await dispatch_api(engine, "feed", module=ENERGY, year=YEAR))
     assert await emissions.module_total("U-100", ENERGY) == 24 + 400
-    sources = await emissions.rows(
+    sources = await emissions.fetch(
         "SELECT source, count(*) FROM data_entries GROUP BY 1 ORDER BY 1"
     )
     assert [tuple(row) for row in sources] == [

@@ -126,7 +126,7 @@ async def test_w4_data_is_put_back_while_factors_wait_for_their_turn(
 async def test_nothing_usable_is_an_error_that_says_so(emissions: EmissionsLab) -> None:
     engine = await emissions.engine()
     await emissions.sample(engine, "energy")
-    before = await emissions.rows("SELECT * FROM data_entries ORDER BY id")
+    before = await emissions.fetch("SELECT * FROM data_entries ORDER BY id")
     snapshot = await emissions.upload(engine, DATA + "U-1,Natural gas,1\n" * 2, module=ENERGY)
     (root,) = snapshot.jobs
     assert root.result is JobResult.ERROR
@@ -134,7 +134,7 @@ async def test_nothing_usable_is_an_error_that_says_so(emissions: EmissionsLab) 
         "ERROR: 0 inserted, 2 skipped, first error: row 2: unknown unit 'U-1'"
     )
     assert root.meta["stats"]["skipped"] == 2
-    assert await emissions.rows("SELECT * FROM data_entries ORDER BY id") == before
+    assert await emissions.fetch("SELECT * FROM data_entries ORDER BY id") == before
 
 
 @pytest.mark.parametrize("result", ["SUCCESS", "WARNING", "ERROR"])

@@ -1,10 +1,10 @@
 """W17: a process killed at any step of any job leaves the totals of an undisturbed run."""
 
 import asyncio
-import sys
+import signal
 from datetime import timedelta
-from pathlib import Path
 
+import emissions_child
 import pytest
 from emissions_lab import ENERGY, PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab, settings
 
@@ -12,8 +12,8 @@ from handlers.emissions.dispatch import report_module
 from handlers.emissions.inputs import store_input
 from pipelines import EntityType, NewJob, PipelineStatus
 from pipelines.storage import jobs as job_storage
+from tests.forked import forked
 
-CHILD = Path(__file__).parent / "emissions_child.py"
 STEPS = ("claimed", "handled", "finished", "chained", "committing")
 WINDOW = 1.0
 
@@ -29,21 +29,10 @@ async def test_w17_killed_process_loses_and_doubles_nothing(
     path = SAMPLE / "factors_purchase.csv"
     await emissions.upload(setup, path, target="factors", module=PURCHASE)
     await setup.stop()
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(CHILD), emissions.url, str(WINDOW), step, job_type),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert child.stdout is not None
-        async with asyncio.timeout(30):
-            assert await child.stdout.readline() == b"ready\n"
-            pipelines = [await submit(emissions, None), await submit(emissions, "U-100")]
-            assert await child.wait() == -9
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
+    async with forked(emissions_child.serve, emissions.url, WINDOW, step, job_type) as child:
+        await child.ready()
+        pipelines = [await submit(emissions, None), await submit(emissions, "U-100")]
+        assert await child.wait() == -signal.SIGKILL
     window = timedelta(seconds=WINDOW)
     engine = await emissions.engine(
         settings=settings(stale_window=window, poll_interval=window / 4)

@@ -48,13 +48,13 @@ async def test_sample_uploaded_twice_gives_the_same_without_duplicates(
 ) -> None:
     engine = await emissions.engine()
     await emissions.sample(engine)
-    factors = await emissions.rows("SELECT id, classification FROM factors ORDER BY id")
+    factors = await emissions.fetch("SELECT id, classification FROM factors ORDER BY id")
     await emissions.sample(engine)
     await sample_totals(emissions)
     assert await emissions.value("SELECT count(*) FROM data_entries") == 11
     assert await emissions.value("SELECT count(*) FROM data_entry_emissions") == 11
     assert await emissions.value("SELECT count(*) FROM ingest_inputs") == 6
-    again = await emissions.rows("SELECT id, classification FROM factors ORDER BY id")
+    again = await emissions.fetch("SELECT id, classification FROM factors ORDER BY id")
     assert again == factors, "an upsert keeps the ids"
 
 
@@ -68,7 +68,7 @@ async def test_uploading_factors_again_changes_totals_and_keeps_overrides(
     )
     assert await emissions.module_total("U-100", ENERGY) == 410
     assert await emissions.module_total("U-200", ENERGY) == 124.5
-    kg = await emissions.rows(
+    kg = await emissions.fetch(
         "SELECT kg_co2eq::float8 FROM data_entry_emissions JOIN data_entries e"
         " ON e.id = data_entry_id WHERE e.data_entry_type_id = 31 ORDER BY kg_co2eq"
     )

@@ -1,36 +1,41 @@
 """The toy domain as a fixture; child processes and tests import it as ``toy_pipelines``."""
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pytest_asyncio import fixture as async_fixture
 from structlog.testing import capture_logs
 
-from pipelines import open_pool
+from schema.scratch import Scratch
+from tests.jobs_lab import JobsDatabase, jobs_database, share_a_loop
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_pipelines import TABLES, Lab
 
-
-@pytest.fixture(scope="session")
-def toy_database(postgres_server: Any) -> Iterator[str]:
-    """URL of a database for all tests of this process that use the toy domain."""
-    url = postgres_server.create()
-    yield url
-    postgres_server.drop(url)
+HERE = Path(__file__).parent
 
 
-@pytest.fixture
-async def lab(toy_database: str) -> AsyncIterator[Lab]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    share_a_loop(items, HERE)
+
+
+@async_fixture(scope="session", loop_scope="session")
+async def toy_database(postgres_server: Scratch) -> AsyncIterator[JobsDatabase]:
+    """A database for all tests of this process that use the toy domain."""
+    async with jobs_database(postgres_server, TABLES) as database:
+        yield database
+
+
+@async_fixture(loop_scope="session")
+async def lab(toy_database: JobsDatabase) -> AsyncIterator[Lab]:
     """A database with the toy domain, and nothing else in it."""
-    pool = await open_pool(toy_database, concurrency=8)
-    await pool.execute(TABLES)
+    await toy_database.empty()
     # Rendering tracebacks for people takes longer than most of these tests.
     with capture_logs():
         async with AsyncExitStack() as stack:
-            yield Lab(toy_database, pool, stack)
-    await pool.close()
+            yield Lab(toy_database, stack)
+    await toy_database.calm()

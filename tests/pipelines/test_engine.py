@@ -1,7 +1,6 @@
 """The engine: start and stop, fairness and order, notifications, strangers."""
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipelines.runner import Runner
 from pipelines.storage import pods, polling
 from pipelines.storage.claims import claim_job
 from pipelines.storage.pods import StrangerError
+from tests.waiting import until
 
 TYPES = ("idle", "csv_ingest", "aggregation", "emission_recalc")
 
@@ -43,14 +43,17 @@ async def test_start_and_stop_twice_and_stop_before_start_are_fine(lab: Lab) -> 
 
 async def test_stopping_leaves_no_task_and_no_connection(lab: Lab) -> None:
     before = asyncio.all_tasks()
-    engine = await lab.started()
+    connected = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name <> 'tests'"
+    )
+    others = await lab.value(connected)
+    engine = await lab.started(own_pool=True)
     await engine.submit(NewJob(job_type="idle"))
     await lab.quiet(engine)
     await engine.stop()
     assert asyncio.all_tasks() == before
-    named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pipelines'"
-    own = await lab.value(f"{named} AND datname = current_database()")
-    assert own == lab.pool.get_size()
+    assert await lab.value(connected) == others
 
 
 async def test_a_job_of_another_process_is_found_by_notification_not_by_the_timer(
@@ -67,9 +70,11 @@ async def test_the_timer_finds_a_job_when_no_notification_comes(lab: Lab) -> Non
     await lab.pool.execute("ALTER TABLE pipeline_jobs DISABLE TRIGGER USER")
     try:
         submitted = await lab.submit()
-        async with asyncio.timeout(10):
-            while (await lab.job(submitted.job_id)).active:  # noqa: ASYNC110 (nothing is told)
-                await asyncio.sleep(0)
+
+        async def over() -> bool:
+            return not (await lab.job(submitted.job_id)).active
+
+        await until(over)
     finally:
         await lab.pool.execute("ALTER TABLE pipeline_jobs ENABLE TRIGGER USER")
     assert engine.running
@@ -95,7 +100,7 @@ async def test_no_more_jobs_than_allowed_run_at_once(lab: Lab) -> None:
     async def full() -> bool:
         return await lab.value(running) == 2
 
-    await lab.until(engine, full)
+    await until(full)
     assert len(engine.busy) == 2
     gate.open.set()
     await lab.quiet(engine)
@@ -204,19 +209,18 @@ async def test_stopping_releases_the_jobs_under_way(lab: Lab) -> None:
 
 
 async def test_a_database_that_cuts_all_connections_is_survived(lab: Lab) -> None:
-    engine = await lab.started(settings=fast(poll_interval=timedelta(milliseconds=50)))
+    settings = fast(poll_interval=timedelta(milliseconds=50))
+    await lab.started(own_pool=True, settings=settings)
     await lab.pool.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " WHERE datname = current_database() AND application_name <> 'tests'"
     )
-    with contextlib.suppress(Exception):
-        await lab.submit(year=1)
-    submitted = await lab.submit(year=2)
+    submitted = await lab.submit()
 
     async def done() -> bool:
         return not (await lab.job(submitted.job_id)).active
 
-    await lab.until(engine, done)
+    await until(done)
 
 
 async def test_submitting_with_dedup_returns_the_pipeline_that_does_the_work(lab: Lab) -> None:
@@ -275,10 +279,7 @@ async def test_events_tell_of_each_change_after_its_commit(lab: Lab) -> None:
     submitted = await engine.submit(NewJob(job_type="idle", module_type_id=3, tenant_id="U-1"))
     await lab.quiet(engine)
 
-    async def told() -> bool:
-        return any(event.status == "SUCCESS" for event in events)
-
-    await lab.until(engine, told)
+    await until(lambda: any(event.status == "SUCCESS" for event in events))
     seen = [event for event in events if event.pipeline == submitted.pipeline_id]
     assert [event.state for event in seen if event.job] == ["NOT_STARTED", "RUNNING", "FINISHED"]
     assert [event.status for event in seen if event.status] == ["RUNNING", "SUCCESS"]
@@ -301,7 +302,7 @@ async def test_progress_is_told_while_the_job_runs(lab: Lab) -> None:
     async def told() -> bool:
         return (await lab.job(submitted.job_id)).status_message == "half way"
 
-    await lab.until(engine, told)
+    await until(told)
     assert (await lab.job(submitted.job_id)).meta["rows"] == 5
     go_on.set()
     await lab.quiet(engine)

@@ -5,6 +5,7 @@ from typing import Any
 
 import migrations
 from schema.repo import connection
+from tests.waiting import until
 
 BEFORE = "0004_pre_pipelines"
 AFTER = "0005_pre_pipeline_dedup"
@@ -31,11 +32,12 @@ async def test_dedup_indexes_are_made_while_a_writer_of_jobs_is_in_a_transaction
         await writer.execute("LOCK TABLE pipeline_jobs IN ROW EXCLUSIVE MODE")
         task = asyncio.create_task(migrations.up(empty_database_url, AFTER))
         # It waits for the writer, and a plain CREATE INDEX would now block the next one.
-        while not await conn.fetchval(  # noqa: ASYNC110 (the server tells nobody)
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE UNIQUE INDEX CONC%'"
-            " AND wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            await asyncio.sleep(0)
+        await until(
+            lambda: conn.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE UNIQUE INDEX CONC%'"
+                " AND wait_event_type = 'Lock' AND datname = current_database()"
+            )
+        )
         await conn.execute("SET lock_timeout = '2s'")
         await conn.execute(
             "WITH made AS (INSERT INTO pipelines (kind) VALUES ('y') RETURNING id)"

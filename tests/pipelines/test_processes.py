@@ -1,65 +1,31 @@
 """Real processes on one database: killed at each step, and two that share a thousand jobs."""
 
-import asyncio
-import contextlib
 import random
 import signal
-import sys
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from toy_pipelines import Lab, fast, soon
+import toy_child
+from toy_pipelines import Lab, fast
 
 from pipelines import JobState, NewJob, PipelineStatus
 from pipelines.storage import jobs as job_storage
+from tests.forked import forked
+from tests.waiting import until
 
-CHILD = Path(__file__).parent / "toy_child.py"
 WINDOW = 2.0
 POLL = 0.5
-
-
-@contextlib.asynccontextmanager
-async def child(
-    lab: Lab,
-    *,
-    concurrency: int = 4,
-    kill_at: str = "",
-    sent: str = "SIGKILL",
-    window: float = WINDOW,
-) -> AsyncGenerator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(CHILD), lab.url, str(window), str(concurrency), kill_at, sent),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    try:
-        yield process
-    finally:
-        process.stdin.close()
-        try:
-            await soon(process.wait(), 15)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-async def ready(process: asyncio.subprocess.Process) -> None:
-    assert process.stdout is not None
-    assert await soon(process.stdout.readline(), 30) == b"ready\n"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("step", ["claimed", "handled", "finished", "chained", "committing"])
 async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, step: str) -> None:
-    async with child(lab, kill_at=step) as process:
-        await ready(process)
+    async with forked(toy_child.serve, lab.url, WINDOW, 4, step) as process:
+        await process.ready()
         submitted = await lab.submit(
             "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
         )
-        assert await soon(process.wait(), 15) == -9
+        assert await process.wait() == -signal.SIGKILL
     assert (await lab.job(submitted.job_id)).state is JobState.RUNNING
     engine = await lab.started(
         settings=fast(stale_window=timedelta(seconds=WINDOW), poll_interval=timedelta(seconds=POLL))
@@ -77,14 +43,16 @@ async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, 
 async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
     lab: Lab, step: str
 ) -> None:
-    async with child(lab, kill_at=step, sent="SIGSTOP", window=1.0) as process:
-        await ready(process)
+    async with forked(toy_child.serve, lab.url, 1.0, 4, step, signal.SIGSTOP) as process:
+        await process.ready()
         submitted = await lab.submit(
             "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
         )
-        async with asyncio.timeout(15):
-            while (await lab.job(submitted.job_id)).attempts == 0:
-                pass  # the other process is to be the first owner
+
+        async def claimed() -> bool:
+            return (await lab.job(submitted.job_id)).attempts > 0
+
+        await until(claimed)  # the other process is to be the first owner
         settings = fast(
             pod="waking", stale_window=timedelta(seconds=1), poll_interval=timedelta(seconds=0.25)
         )
@@ -93,9 +61,8 @@ async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
         columns = "SELECT jobs::text FROM pipeline_jobs AS jobs ORDER BY id"
         before = await lab.fetch(columns)
         process.send_signal(signal.SIGCONT)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert await soon(process.wait(), 15) == 0
+        process.leave()
+        assert await process.wait() == 0
     assert await lab.fetch(columns) == before, "it woke, noticed, and left all rows alone"
     root = await lab.job(submitted.job_id)
     assert (root.attempts, (root.locked_by or "").split(":")[0]) == (2, "waking")
@@ -104,9 +71,9 @@ async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
 
 
 async def submit_many(lab: Lab, number: int, seed: int) -> None:
-    """Submit ingests, each of its own scope so that they may run side by side."""
+    """Submit ingests at once, each of its own scope so that they may run side by side."""
     rng = random.Random(seed)
-    async with lab.pool.acquire() as connection:
+    async with lab.pool.acquire() as connection, connection.transaction():
         for index in range(number):
             module, year, det = rng.randint(1, 5), 2025, rng.randint(1, 3)
             new = NewJob(
@@ -145,19 +112,21 @@ async def test_two_processes_share_a_thousand_jobs_and_one_is_killed_in_the_midd
     lab: Lab,
 ) -> None:
     roots = 1_000
-    await submit_many(lab, roots, seed=7)
-    async with child(lab) as first, child(lab) as second:
-        await ready(first)
-        await ready(second)
+    serving = (toy_child.serve, lab.url, WINDOW)
+    async with forked(*serving) as first, forked(*serving) as second:
+        await first.ready()
+        await second.ready()
         watcher = await lab.started(settings=fast(run_jobs=False))
+        # Not before they work: each would check a thousand pipelines when it begins.
+        await submit_many(lab, roots, seed=7)
         done = "SELECT count(*) FROM pipeline_jobs WHERE state = 'FINISHED'"
 
-        async def half() -> bool:
-            return await lab.value(done) >= roots // 2
+        async def half() -> int:
+            return max(0, roots // 2 - await lab.value(done))
 
         await lab.until(watcher, half, timeout=60)
         first.kill()
-        await soon(first.wait())
+        assert await first.wait() == -signal.SIGKILL
         killed = await lab.value("SELECT clock_timestamp()")
         left = await lab.fetch(
             "SELECT id FROM pipeline_jobs WHERE state = 'RUNNING' AND locked_by LIKE $1",
@@ -176,16 +145,15 @@ async def test_two_processes_share_a_thousand_jobs_and_one_is_killed_in_the_midd
 
 
 async def test_a_process_that_stops_releases_what_it_runs(lab: Lab) -> None:
-    async with child(lab, window=60) as process:
-        await ready(process)
+    async with forked(toy_child.serve, lab.url, 60) as process:
+        await process.ready()
         async with lab.pool.acquire() as blocker, blocker.transaction():
             await blocker.execute("LOCK TABLE toy_effects IN ACCESS EXCLUSIVE MODE")
             submitted = await lab.submit()
             await lab.submit("csv_ingest", module_type_id=3, year=2025)
             await lab.blocked()
-            assert process.stdin is not None
-            process.stdin.close()
-            assert await soon(process.wait(), 15) == 0
+            process.leave()
+            assert await process.wait() == 0
         ingest = (await lab.jobs())[1]
         assert (ingest.state, ingest.locked_by) == (JobState.NOT_STARTED, None)
         assert ingest.attempts == 0

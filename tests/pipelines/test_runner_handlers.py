@@ -19,6 +19,7 @@ from pipelines import (
 )
 from pipelines.run import RunEnd
 from pipelines.transaction import TransactionEndedError
+from tests.waiting import until
 
 
 async def test_a_handler_may_ask_to_be_run_again(lab: Lab) -> None:
@@ -49,9 +50,11 @@ async def test_w16_heavy_work_in_a_thread_does_not_keep_the_heartbeat_from_beati
 
         first = (await lab.job(job.id)).locked_at
 
+        async def again() -> bool:
+            return (await lab.job(job.id)).locked_at != first
+
         async def watch() -> None:
-            while (await lab.job(job.id)).locked_at == first:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+            await until(again)
             beaten.set()
 
         watching = asyncio.create_task(watch())

@@ -6,21 +6,29 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import fixture as async_fixture
 from toy_pipelines import TABLES, Gate, fast, soon, toy_registry
 
 import migrations
-from pipelines import Engine, JobState, NewJob, open_pool
+from pipelines import Engine, JobState, NewJob, Snapshot, open_pool
 from pipelines.storage.connection import is_outage
 from schema.embedded import EmbeddedPostgres
 from schema.scratch import Session
+from tests.waiting import until
+
+EMPTY = """TRUNCATE pipelines, pipeline_jobs, pipeline_joins, pipeline_ticks, pipeline_pods,
+  toy_inputs, toy_doubles, toy_totals, toy_effects"""
 
 
-@pytest.fixture
+@async_fixture(scope="module", loop_scope="session")
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
-    """A server for one test alone."""
+    """A server for these tests alone, with the tables of the toy domain."""
     session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
     postgres = EmbeddedPostgres(session.directory / "server", fast=True)
     await asyncio.to_thread(postgres.start)
+    await migrations.up(postgres.dsn())
+    async with await open_pool(postgres.dsn(), concurrency=1) as pool:
+        await pool.execute(TABLES)
     yield postgres
     await asyncio.to_thread(session.close)
 
@@ -30,9 +38,8 @@ async def test_jobs_survive_a_database_that_stops_and_comes_back(
     server: EmbeddedPostgres, step: str
 ) -> None:
     url = server.dsn()
-    await migrations.up(url)
     pool = await open_pool(url, concurrency=1)
-    await pool.execute(TABLES)
+    await pool.execute(EMPTY)
     gate = Gate(step, "csv_ingest")
     settings = fast(poll_interval=timedelta(milliseconds=100))
     engine = Engine(url, toy_registry(), settings, step=gate)
@@ -46,16 +53,18 @@ async def test_jobs_survive_a_database_that_stops_and_comes_back(
     await asyncio.to_thread(server.stop)
     gate.open.set()
     await asyncio.to_thread(server.start)
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                snapshot = await engine.snapshot(submitted.pipeline_id)
-            except Exception as error:
-                assert is_outage(error)  # noqa: PT017 (many of them, then none)
-                continue
-            if snapshot is not None and snapshot.progress.done:
-                break
-            await asyncio.sleep(0)
+
+    async def ended() -> Snapshot | None:
+        try:
+            snapshot = await engine.snapshot(submitted.pipeline_id)
+        except Exception as error:
+            assert is_outage(error)  # noqa: PT017 (many of them, then none)
+            return None
+        return snapshot if snapshot is not None and snapshot.progress.done else None
+
+    await until(ended)
+    snapshot = await ended()
+    assert snapshot is not None
     assert snapshot.progress.status == "SUCCESS"
     assert {job.state for job in snapshot.jobs} == {JobState.FINISHED}
     row = await pool.fetchrow(

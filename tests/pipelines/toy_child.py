@@ -1,32 +1,42 @@
-"""A server process for tests: runs the toy domain until its standard input closes.
+"""A server process for tests: runs the toy domain until it is told to leave."""
 
-Arguments: URL, seconds of the stale window, jobs at once, and optionally the step at which it sends
-itself a signal once, and its name (``SIGKILL``). It prints ``ready`` once it works.
-"""
-
-import asyncio
 import logging
 import os
 import signal
-import sys
 from datetime import timedelta
 
 import structlog
 from toy_pipelines import fast, toy_registry
 
 from pipelines import Engine, Job
+from tests.forked import Parent
 
 
-async def main(
-    url: str, window: float, concurrency: int, kill_at: str = "", name: str = "SIGKILL"
+async def serve(
+    parent: Parent,
+    url: str,
+    window: float,
+    concurrency: int = 4,
+    kill_at: str = "",
+    sent: signal.Signals = signal.SIGKILL,
 ) -> None:
-    """Run until told to stop."""
+    """Run until told to leave.
+
+    Args:
+        parent: Who tells.
+        url: URL of the database.
+        window: Seconds of the stale window.
+        concurrency: Jobs at once.
+        kill_at: The step at which it sends itself a signal, once.
+        sent: The signal.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     steps = {kill_at}
 
     async def step(reached: str, _job: Job) -> None:
         if reached in steps:
             steps.clear()
-            os.kill(os.getpid(), signal.Signals[name])
+            os.kill(os.getpid(), sent)
 
     settings = fast(
         pod=f"child-{os.getpid()}",
@@ -38,13 +48,6 @@ async def main(
     engine = Engine(url, toy_registry(), settings, step=step)
     await engine.start()
     await engine.started()
-    print("ready", flush=True)  # noqa: T201
-    await asyncio.to_thread(sys.stdin.read)
+    parent.ready()
+    await parent.leave()
     await engine.stop()
-    print("stopped", flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    address, seconds, jobs, *rest = sys.argv[1:]
-    asyncio.run(main(address, float(seconds), int(jobs), *rest))

@@ -21,6 +21,7 @@ from pipelines import (
     Follow,
     Job,
     JobContext,
+    JobEvent,
     JobResult,
     NewJob,
     Outcome,
@@ -30,19 +31,18 @@ from pipelines import (
     Transaction,
 )
 from pipelines.storage import jobs as job_storage
-from pipelines.storage.connection import Pool
+from tests.jobs_lab import JobsDatabase, JobsLab
+from tests.waiting import until
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS toy_inputs (module int, year int, det int, value numeric,
+CREATE TABLE toy_inputs (module int, year int, det int, value numeric,
   PRIMARY KEY (module, year, det));
-CREATE TABLE IF NOT EXISTS toy_doubles (module int, year int, det int, value numeric,
+CREATE TABLE toy_doubles (module int, year int, det int, value numeric,
   PRIMARY KEY (module, year, det));
-CREATE TABLE IF NOT EXISTS toy_totals (module int, year int, total numeric,
+CREATE TABLE toy_totals (module int, year int, total numeric,
   PRIMARY KEY (module, year));
-CREATE TABLE IF NOT EXISTS toy_effects (
+CREATE TABLE toy_effects (
   job_id bigint PRIMARY KEY, job_type text NOT NULL);
-TRUNCATE pipelines, pipeline_jobs, pipeline_joins, pipeline_ticks, pipeline_pods,
-  toy_inputs, toy_doubles, toy_totals, toy_effects RESTART IDENTITY;
 """
 
 TOY_CHAIN = Chain(
@@ -133,27 +133,22 @@ def fast(**changes: Any) -> EngineSettings:
     return EngineSettings(**(given | changes))
 
 
-class Lab:
+class Lab(JobsLab):
     """A database with the toy tables, and what tests do to it.
 
     Attributes:
-        url: URL of the database.
-        pool: A pool beside those of engines.
         registry: The toy registry.
     """
 
-    def __init__(self, url: str, pool: Pool, stack: AsyncExitStack) -> None:
-        self.url = url
-        self.pool = pool
+    def __init__(self, database: JobsDatabase, stack: AsyncExitStack) -> None:
+        super().__init__(database, stack)
         self.registry = toy_registry()
-        self._stack = stack
 
-    def engine(self, *, registry: Registry | None = None, **options: Any) -> Engine:
+    def engine(self, *, own_pool: bool = False, **options: Any) -> Engine:
         """An engine that is stopped after the test; not started."""
+        registry = options.pop("registry", None) or self.registry
         settings = options.pop("settings", None) or fast()
-        engine = Engine(self.url, registry or self.registry, settings, **options)
-        self._stack.push_async_callback(engine.stop)
-        return engine
+        return self.make_engine(registry, settings, own_pool=own_pool, **options)
 
     async def started(self, **options: Any) -> Engine:
         """A started engine."""
@@ -185,14 +180,6 @@ class Lab:
         )
         return [await self.job(row["id"]) for row in rows]
 
-    async def fetch(self, sql: str, *args: Any) -> list[Any]:
-        """Run SQL."""
-        return await self.pool.fetch(sql, *args)
-
-    async def value(self, sql: str, *args: Any) -> Any:
-        """Run SQL and return its first value."""
-        return await self.pool.fetchval(sql, *args)
-
     async def backdate(self, job_id: int, by: timedelta = timedelta(hours=2)) -> None:
         """Make the lock of a job old."""
         await self.pool.execute(
@@ -208,53 +195,63 @@ class Lab:
             *(job_id, result),
         )
 
+    async def active(self) -> int:
+        """The number of active jobs."""
+        return await self.value("SELECT count(*) FROM pipeline_jobs WHERE state <> 'FINISHED'")
+
     async def quiet(self, engine: Engine, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109
         """Wait until no job is active anywhere and the engine has nothing to do."""
-
-        async def idle() -> bool:
-            return not engine.busy and not await self.active()
-
-        await self.until(engine, idle, timeout=timeout)
+        await self.until(engine, self.active, timeout=timeout)
+        # The task of a run ends a moment after its commit was told.
+        await until(lambda: not engine.busy)
 
     async def until(
         self,
         engine: Engine,
-        condition: Callable[[], Awaitable[bool]],
+        missing: Callable[[], Awaitable[int]],
         *,
         timeout: float = 30.0,  # noqa: ASYNC109
     ) -> None:
-        """Wait until a condition holds, looking again at each event."""
+        """Wait until nothing is missing.
+
+        Args:
+            engine: When it was told that as many jobs have ended as were missing, it is time to
+                look again; so it is after a moment.
+            missing: Returns how many jobs must end at least.
+            timeout: Seconds to wait.
+        """
+        left = 0
         changed = asyncio.Event()
-        unsubscribe = engine.hub.subscribe(lambda _event: changed.set())
+
+        def told(event: JobEvent) -> None:
+            nonlocal left
+            left -= 1 if event.state == "FINISHED" else 0
+            if left <= 0:
+                changed.set()
+
+        unsubscribe = engine.hub.subscribe(told)
         try:
             async with asyncio.timeout(timeout):
                 while True:
+                    left = 0
                     changed.clear()
-                    if await condition():
+                    found = await missing()
+                    if not found:
                         return
-                    await self._soon(changed)
+                    # Whether it found what ended meanwhile is unknown: better look too early.
+                    left += found
+                    if left > 0:
+                        changed.clear()
+                        await self._soon(changed)
         finally:
             unsubscribe()
-
-    async def blocked(self) -> None:
-        """Wait until some statement on this database waits for a lock."""
-        async with self.pool.acquire() as watcher, asyncio.timeout(10):
-            while not await watcher.fetchval(  # noqa: ASYNC110 (the server tells nobody)
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database()"
-            ):
-                await asyncio.sleep(0)
-
-    async def active(self) -> int:
-        """The number of active jobs."""
-        return await self.value("SELECT count(*) FROM pipeline_jobs WHERE state <> 'FINISHED'")
 
     async def _soon(self, changed: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(0.25):
                 await changed.wait()
         except TimeoutError:
-            pass  # the task of a run ends a moment after its commit was told
+            pass  # what is waited for may be no end of a job
 
 
 class Gate:
