@@ -64,6 +64,8 @@ class Application:
 
     Args:
         settings: a configuration that was checked.
+        repo: an open door to the database, which stays open; by default one is made from the
+            settings, and closed by `stop`.
 
     Attributes:
         settings: the configuration.
@@ -71,8 +73,9 @@ class Application:
         metrics: what is counted.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, repo: Repo | None = None) -> None:
         self.settings = settings
+        self._given = repo
         self.metrics = Metrics()
         self.pubsub = PubSub(metrics=self.metrics)
         self._counted = GatewayMetrics(self.metrics.registry)
@@ -133,15 +136,8 @@ class Application:
             OSError: the database cannot be reached.
         """
         if self._gateway is None:
-            settings = self.settings
-            repo = await Repo.connect(
-                settings.database_url,
-                max_size=settings.database_pool_size,
-                statement_timeout_ms=round(settings.database_statement_timeout * 1000),
-                acquire_timeout=settings.database_acquire_timeout,
-                state_machine=settings.state_machine,
-            )
-            self._gateway = Gateway(settings, repo, self.pubsub, self._counted)
+            repo = self._given or await self._connect()
+            self._gateway = Gateway(self.settings, repo, self.pubsub, self._counted)
         return self
 
     async def start(self) -> "Application":
@@ -181,7 +177,8 @@ class Application:
         await _bounded(self._stop_services())
         gateway.work_available.close()
         await _bounded(_close_writers(gateway))
-        await gateway.repo.close(timeout=CLOSE_TIMEOUT)
+        if self._given is None:
+            await gateway.repo.close(timeout=CLOSE_TIMEOUT)
         self._gateway = self._endpoint = self._listener = self._notices = None
         self._services = []
 
@@ -191,6 +188,16 @@ class Application:
             self._endpoint.abort()
         if self._gateway is not None:
             self._gateway.repo.terminate()
+
+    async def _connect(self) -> Repo:
+        settings = self.settings
+        return await Repo.connect(
+            settings.database_url,
+            max_size=settings.database_pool_size,
+            statement_timeout_ms=round(settings.database_statement_timeout * 1000),
+            acquire_timeout=settings.database_acquire_timeout,
+            state_machine=settings.state_machine,
+        )
 
     async def _stop_services(self) -> None:
         stops = [service.stop() for service in self._services]

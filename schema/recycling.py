@@ -23,9 +23,13 @@ SELECT string_agg(part, ' ') FROM (
 ) parts"""
 """Changes with each definition that is made, altered or dropped, and with no row of ours."""
 
-_OTHERS: Final = """
+KEPT: Final = "channel_server kept"
+"""What connections call themselves that stay when a database is emptied, unless they work."""
+
+_OTHERS: Final = f"""
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND (application_name <> '{KEPT}' OR state <> 'idle')"""
 
 _REST: Final = """
 SELECT string_agg(forget, ';') FROM (

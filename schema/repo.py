@@ -141,6 +141,7 @@ class Repo(Runner):
         statements_run: Number of statements sent, transactions' own left out. For tests.
         violations_observed: Illegal transitions that were let through in ``observe``.
         reachable: Whether the last statement reached a server that takes writes.
+        closed: Whether it was closed or cut.
         changed: Called, if set, whenever `reachable` has changed; must not block or raise.
     """
 
@@ -156,6 +157,7 @@ class Repo(Runner):
         self.statements_run = 0
         self.violations_observed = 0
         self.reachable = True
+        self.closed = False
         self.changed: Callable[[], None] | None = None
         self._pool = pool
         self._acquire_timeout = acquire_timeout
@@ -171,6 +173,7 @@ class Repo(Runner):
         statement_timeout_ms: int = 5_000,
         acquire_timeout: float = 5.0,
         state_machine: StateMachine = "enforce",
+        application_name: str = "channel_server",
     ) -> "Repo":
         """Open a pool; only servers that take writes are connected to.
 
@@ -183,13 +186,14 @@ class Repo(Runner):
                 A server that says nothing for `ANSWER_MARGIN` more is given up: ``unavailable``.
             acquire_timeout: Seconds to wait for a free connection: then refused as ``busy``.
             state_machine: ``observe`` counts illegal transitions of runs and lets them through.
+            application_name: What ``pg_stat_activity`` calls the connections.
 
         Raises:
             OSError: The server cannot be reached.
             asyncpg.PostgresError: It refused us.
         """
         settings = {
-            "application_name": "channel_server",
+            "application_name": application_name,
             "timezone": "UTC",
             "jit": "off",
             "statement_timeout": str(statement_timeout_ms),
@@ -216,6 +220,7 @@ class Repo(Runner):
         Args:
             timeout: Seconds to wait; then connections are cut.
         """
+        self.closed = True
         try:
             async with asyncio.timeout(timeout):
                 await self._pool.close()
@@ -224,6 +229,7 @@ class Repo(Runner):
 
     def terminate(self) -> None:
         """Cut all connections, whatever they do."""
+        self.closed = True
         self._pool.terminate()
 
     async def fetch(self, statement: Statement, *args: Any) -> list[Record] | Refused:

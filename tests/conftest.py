@@ -1,7 +1,13 @@
 """What all tests share."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+from pytest_asyncio import fixture as async_fixture
+
+from schema.repo import Repo
+from tests.kept_repos import KeptRepos
 
 # A busy machine is no fault of a strategy: only what is found counts, not how long it took.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,3 +23,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     short = [item for item in items if not item.get_closest_marker("long")]
     middle = len(short) // 2
     items[:] = [*long[::2], *short[:middle], *long[1::2], *short[middle:]]
+
+
+@async_fixture(scope="session")
+async def kept() -> AsyncIterator[KeptRepos]:
+    """Doors to databases that stay open from test to test."""
+    made = KeptRepos()
+    yield made
+    await made.close()
+
+
+@async_fixture
+async def repo(database_url: str, kept: KeptRepos) -> Repo:
+    """A door to the database of the test."""
+    return await kept.to(database_url)

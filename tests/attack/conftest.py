@@ -23,7 +23,7 @@ Serve = Callable[..., Awaitable[Endpoint]]
 """Start a server of channels alone; keywords are limits."""
 
 
-@async_fixture(scope="session", loop_scope="session")
+@async_fixture(scope="session")
 async def server(postgres_server: Scratch) -> AsyncIterator[Target]:
     """A gateway with its default settings, for all tests of this process."""
     url = postgres_server.create(empty=False)
@@ -54,7 +54,7 @@ def lines() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-@async_fixture(loop_scope="session")
+@async_fixture
 async def target(server: Target, lines: io.StringIO) -> AsyncIterator[Target]:
     """The server; when the test is over, it serves fresh clients and has logged no error."""
     server.lines = lines
@@ -66,7 +66,7 @@ async def target(server: Target, lines: io.StringIO) -> AsyncIterator[Target]:
     assert complaints(lines.getvalue()) == []
 
 
-@async_fixture(loop_scope="session")
+@async_fixture
 async def serve(lines: io.StringIO) -> AsyncIterator[Serve]:
     """Start a server of channels alone, with limits of its own; it must stay calm too."""
     running: list[Endpoint] = []

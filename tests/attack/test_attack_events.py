@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from channel_server.testing.client import ANY, ChannelClient
 from tests.attack.target import Target
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 EVENTS: dict[str, list[str]] = {
     "fetch:plan": ["id"],
     "fetch:credential": ["id"],

@@ -15,8 +15,6 @@ from channel_server.testing.raw import BINARY, CLOSE, PING, TEXT, RawClient, mak
 from tests.attack.conftest import Serve
 from tests.attack.target import Target, alive
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 KIB = 1024
 MIB = 1024 * KIB
 HEARTBEAT = b'[null,"1","phoenix","heartbeat",{}]'

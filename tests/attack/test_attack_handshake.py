@@ -11,8 +11,6 @@ from channel_server.testing.raw import UPGRADE, RawClient
 from tests.attack.conftest import Serve
 from tests.attack.target import Target, alive
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 KIB = 1024
 MOST_SECONDS = 0.5
 """What one odd request may cost; quadratic parsing of 32 KiB takes far longer."""

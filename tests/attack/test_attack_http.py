@@ -9,8 +9,6 @@ import pytest
 from channel_server.testing.raw import Response
 from tests.attack.target import Target
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 MIB = 1024 * 1024
 JSON = "Content-Type: application/json"
 

@@ -8,8 +8,6 @@ import pytest
 from channel_server.testing.raw import BINARY, TEXT
 from tests.attack.target import Target, alive
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 KIB = 1024
 DEEP = b'["1","1","t","e",' + b"[" * 64 + b"]" * 64 + b"]"
 

@@ -13,8 +13,6 @@ from tests.channel_server.test_wire_fairness import RoomSocket, message
 from tests.handlers.bench import stamp
 from tests.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 NEWLINES = "\n" * 1_000_000
 
 

@@ -8,8 +8,6 @@ from channel_server.testing.raw import RawClient, Response
 from tests.attack.conftest import Serve
 from tests.attack.target import Target, alive
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 OTHERS = [
     ("null", "null"),
     ("a file", "file://"),

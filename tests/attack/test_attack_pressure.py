@@ -21,8 +21,6 @@ from tests.attack.conftest import Serve
 from tests.attack.target import Target, alive
 from tests.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 KIB = 1024
 BIG = "x" * 32 * KIB
 

@@ -24,8 +24,6 @@ from tests.attack.target import HEARTBEAT, PATIENCE, Target, alive
 from tests.handlers.bench import project_with_credential, settings
 from tests.schema.world import World
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 NEVER = 1e-4
 """Per second: for a test, never again."""
 
@@ -190,7 +188,7 @@ async def test_one_address_has_no_more_than_its_http_connections(serve: Serve) -
         await client.close()
 
 
-@async_fixture(scope="module", loop_scope="session")
+@async_fixture(scope="module")
 async def strict(postgres_server: Scratch) -> AsyncIterator[Target]:
     """A gateway that allows one of everything."""
     url = postgres_server.create(empty=False)

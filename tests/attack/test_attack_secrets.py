@@ -17,8 +17,6 @@ from schema.outcomes import Owner
 from tests.attack.target import Target
 from tests.handlers.bench import CREDENTIAL, SECRET
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 CANARY = "canary-3141592653589793"
 
 

@@ -23,8 +23,6 @@ from schema.outcomes import Owner
 from tests.attack.target import Target
 from tests.handlers.bench import SECRET
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 Claims = dict[str, Any]
 Forge = Callable[[Target, Claims], str]
 

@@ -10,8 +10,6 @@ from channel_server.testing.raw import TEXT
 from handlers.revocations import USER_TOPIC
 from tests.attack.target import HEARTBEAT, PATIENCE, Target, alive
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 KIB = 1024
 
 

@@ -7,18 +7,24 @@ import pytest
 
 from handlers.application import Application
 from tests.handlers.bench import Bench, project_with_credential, settings
+from tests.kept_repos import KeptRepos
 from tests.schema.world import World
 
 MakeBench = Callable[..., Awaitable[Bench]]
 
+DATABASE_SETTINGS = ("database_", "state_machine")
+"""How settings begin that say how the database is connected to."""
+
 
 @pytest.fixture
-async def make_bench(database_url: str) -> AsyncIterator[MakeBench]:
+async def make_bench(database_url: str, kept: KeptRepos) -> AsyncIterator[MakeBench]:
     """A function that opens an application, with settings of its own, on the test's database."""
     made: list[Bench] = []
 
     async def make(spec: Any = None, **more: Any) -> Bench:
-        app = await Application(settings(database_url, **more)).open()
+        own = any(name.startswith(DATABASE_SETTINGS) for name in more)
+        repo = None if own else await kept.to(database_url)
+        app = await Application(settings(database_url, **more), repo=repo).open()
         world = await World.create(app.repo, spec or project_with_credential())
         made.append(Bench(app, world))
         await made[-1].has_watched()

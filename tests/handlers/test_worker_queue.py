@@ -17,6 +17,7 @@ from handlers.worker_queue import Demand
 from schema.refused import Refused
 from tests.handlers.bench import TIMEOUT, Bench
 from tests.handlers.conftest import MakeBench
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -107,9 +108,9 @@ async def test_runs_go_back_when_the_socket_is_gone_before_the_reply(bench: Benc
     queue = await worker.join("worker:queue")
     await queue.push("claim", {"demand": 1})
     await worker.peer.abort()
+    await until(lambda: bench.app.gateway.metrics.runs_released == {"socket_gone": 1})
     row = await bench.world.run(created.run_id)
     assert (row["state"], row["lease"]) == ("available", None)
-    assert bench.app.gateway.metrics.runs_released == {"socket_gone": 1}
     other = await (await bench.worker()).join("worker:queue")
     assert [offer["id"] for offer in await bench.claim(other)] == [str(created.run_id)]
 
@@ -121,7 +122,13 @@ async def test_runs_go_back_when_a_second_join_took_over(bench: Bench) -> None:
     lost = await queue.push("claim", {"demand": 1})
     await queue.join(timeout=TIMEOUT)
     await queue.refute_reply(lost)
-    offers = await bench.claim(queue)
+    offers: list[Any] = []
+
+    async def offered() -> bool:
+        offers.extend(await bench.claim(queue))
+        return bool(offers)
+
+    await until(offered)
     assert [offer["id"] for offer in offers] == [str(created.run_id)]
 
 

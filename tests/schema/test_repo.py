@@ -87,7 +87,7 @@ async def test_each_fetch_is_one_statement(repo: Repo) -> None:
 async def test_returning_a_connection_sends_no_statement(repo: Repo, conn: Any) -> None:
     await repo.fetch(ONE, 1)
     last = await conn.fetchval(
-        "SELECT query FROM pg_stat_activity WHERE application_name = 'channel_server'"
+        "SELECT query FROM pg_stat_activity WHERE application_name LIKE 'channel_server%'"
         " AND datname = current_database() ORDER BY query_start DESC LIMIT 1"
     )
     assert last == ONE.sql
