@@ -1,6 +1,8 @@
 """Topic `worker:queue` (section 4): claims, what they are answered with, and who may ask."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -9,15 +11,19 @@ from structlog.testing import capture_logs
 
 from channel_server.client_errors import ConnectRefused
 from channel_server.client_frames import Frame
-from channel_server.testing.client import connect
+from channel_server.testing.client import ChannelClient, Pushed, connect
 from handlers.application import WORKER_MOUNT
 from handlers.gateway import CLAIM_TURNS
 from handlers.leases import LeaseWatch
 from handlers.worker_queue import Demand
 from schema.refused import Refused
+from schema.repo import Statement
 from tests.handlers.bench import TIMEOUT, Bench
 from tests.handlers.conftest import MakeBench
 from tests.waiting import until
+
+WAITING = """SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND datname = current_database()"""
 
 
 @pytest.mark.parametrize(
@@ -102,12 +108,23 @@ async def test_unheard_of_events_are_refused_and_the_channel_lives_on(bench: Ben
     assert await bench.claim(queue) == []
 
 
+@asynccontextmanager
+async def claim_under_way(bench: Bench, queue: ChannelClient) -> AsyncGenerator[Pushed]:
+    """A claim that the database answers at the end of the block."""
+    async with bench.app.repo.transaction() as holder:
+        await holder.execute(Statement("test.hold", "LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
+        claim = await queue.push("claim", {"demand": 1})
+        await until(lambda: bench.world.value(WAITING))
+        yield claim
+
+
 async def test_runs_go_back_when_the_socket_is_gone_before_the_reply(bench: Bench) -> None:
     created = await bench.enqueue()
     worker = await bench.worker()
-    queue = await worker.join("worker:queue")
-    await queue.push("claim", {"demand": 1})
-    await worker.peer.abort()
+    async with claim_under_way(bench, await worker.join("worker:queue")):
+        gone = asyncio.create_task(worker.peer.abort())
+        await asyncio.sleep(0)  # it begins, and ends with the claim
+    await gone
     await until(lambda: bench.app.gateway.metrics.runs_released == {"socket_gone": 1})
     row = await bench.world.run(created.run_id)
     assert (row["state"], row["lease"]) == ("available", None)
@@ -117,19 +134,15 @@ async def test_runs_go_back_when_the_socket_is_gone_before_the_reply(bench: Benc
 
 async def test_runs_go_back_when_a_second_join_took_over(bench: Bench) -> None:
     created = await bench.enqueue()
-    worker = await bench.worker()
-    queue = await worker.join("worker:queue")
-    lost = await queue.push("claim", {"demand": 1})
-    await queue.join(timeout=TIMEOUT)
+    queue = await (await bench.worker()).join("worker:queue")
+    async with claim_under_way(bench, queue) as lost:
+        again = asyncio.create_task(queue.join(timeout=TIMEOUT))
+        for _ in range(20):  # it arrives, and is answered when the claim has ended
+            await asyncio.sleep(0)
+    await again
+    await until(lambda: sum(bench.app.gateway.metrics.runs_released.values()) == 1)
     await queue.refute_reply(lost)
-    offers: list[Any] = []
-
-    async def offered() -> bool:
-        offers.extend(await bench.claim(queue))
-        return bool(offers)
-
-    await until(offered)
-    assert [offer["id"] for offer in offers] == [str(created.run_id)]
+    assert [offer["id"] for offer in await bench.claim(queue)] == [str(created.run_id)]
 
 
 async def test_two_workers_never_get_one_run(bench: Bench) -> None:
