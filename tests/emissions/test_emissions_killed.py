@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import emissions_child
 import pytest
-from emissions_lab import ENERGY, PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab, settings
+from emissions_lab import PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab, settings
 
 from handlers.emissions.dispatch import report_module
 from handlers.emissions.inputs import store_input
@@ -25,7 +25,7 @@ async def test_w17_killed_process_loses_and_doubles_nothing(
     emissions: EmissionsLab, step: str, job_type: str
 ) -> None:
     setup = await emissions.engine()
-    await emissions.sample(setup, "energy", "process")
+    await emissions.sample(setup, "process")
     path = SAMPLE / "factors_purchase.csv"
     await emissions.upload(setup, path, target="factors", module=PURCHASE)
     await setup.stop()
@@ -40,11 +40,10 @@ async def test_w17_killed_process_loses_and_doubles_nothing(
     for submitted in pipelines:
         snapshot = await emissions.ended(engine, submitted)
         assert snapshot.progress.status is PipelineStatus.SUCCESS, snapshot.progress
-    assert await emissions.module_total("U-100", ENERGY) == 400
     assert await emissions.module_total("U-100", PROCESS) == 225
     assert await emissions.module_total("U-100", PURCHASE) == 700
-    assert await emissions.value("SELECT count(*) FROM data_entries") == 14
-    assert await emissions.value("SELECT count(*) FROM data_entry_emissions") == 14
+    assert await emissions.value("SELECT count(*) FROM data_entries") == 9
+    assert await emissions.value("SELECT count(*) FROM data_entry_emissions") == 9
     assert not await emissions.value("SELECT count(*) FROM pipeline_jobs WHERE state = 'RUNNING'")
 
 

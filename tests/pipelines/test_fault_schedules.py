@@ -25,7 +25,7 @@ from pipelines.storage.recovery import recover_job, sweep_stuck_running_jobs
 
 STEPS = ("claimed", "handled", "finished", "chained", "committing")
 KINDS = ("raise", "cancel", "cut", "steal", "stall")
-GROUPS, EACH = 10, 22
+GROUPS, EACH = 10, 20
 AT_ONCE = 3
 WINDOW = timedelta(seconds=0.6)
 CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
