@@ -1,12 +1,14 @@
 """The HTTP application: controllers, limits, and the headers of every answer."""
 
+from functools import cache
+
 from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from handlers.http.address_rates import AddressRates
 from handlers.http.api.routes import api_router
-from handlers.http.backend import Backend, state_for
+from handlers.http.backend import Backend, Within
 from handlers.http.cors import Cors
 from handlers.http.cut_off import CutOff
 from handlers.http.emissions import show_totals
@@ -47,6 +49,17 @@ def build_http_app(application: Backend) -> ASGIApp:
         application: Where requests go; only used while a request is handled.
     """
     settings = application.gateway.settings
+    routes = _routes(
+        settings.webhook_max_body_bytes, settings.pipelines_max_upload_bytes + _FORM_BYTES
+    )
+    page = Page(Head(Finishing(Within(routes, application))), PageFiles(dashboard_folder()))
+    limited = AddressRates(CutOff(page), application.gateway.rates.addresses)
+    return SecurityHeaders(Cors(limited, settings.cors_origins))
+
+
+@cache
+def _routes(most_bytes: int, most_form_bytes: int) -> Litestar:
+    # They know no application, and building them takes longer than starting all the rest.
     jobs = Router(
         "/api/pipelines",
         route_handlers=[
@@ -54,11 +67,11 @@ def build_http_app(application: Backend) -> ASGIApp:
             show_recalculation_status,
             *(recover, cancel, abort, dispatch, stream_pipeline, stream_job),
         ],
-        request_max_body_size=settings.pipelines_max_upload_bytes + _FORM_BYTES,
+        request_max_body_size=most_form_bytes,
     )
     health = Router("/api/health", route_handlers=[stale_stats, stale_runs])
     emissions = Router("/api/emissions", route_handlers=[show_totals])
-    app = Litestar(
+    return Litestar(
         [
             *(receive_webhook, healthz, readyz, metrics),
             *(jobs, emissions, health, api_router(), stream_run, stream_project),
@@ -66,9 +79,5 @@ def build_http_app(application: Backend) -> ASGIApp:
         exception_handlers={HTTPException: on_http_exception, Exception: on_exception},
         logging_config=None,
         openapi_config=openapi_config(),
-        request_max_body_size=settings.webhook_max_body_bytes,
-        state=state_for(application),
+        request_max_body_size=most_bytes,
     )
-    page = Page(Head(Finishing(app)), PageFiles(dashboard_folder()))
-    limited = AddressRates(CutOff(page), application.gateway.rates.addresses)
-    return SecurityHeaders(Cors(limited, settings.cors_origins))

@@ -29,7 +29,7 @@ def user_of(request: Request[Any, Any, Any], *, in_query: bool = False) -> User:
         NotAuthorizedException: There is no token, or it is not genuine or not in force: 401.
         ProblemError: The user asks too often: 429.
     """
-    gateway = backend_of(request.app.state).gateway
+    gateway = backend_of(request).gateway
     user = gateway.user_tokens.verify(_token(request, in_query))
     if user is None:
         raise NotAuthorizedException("A valid user token is needed.", headers=_CHALLENGE)

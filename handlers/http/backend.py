@@ -1,10 +1,13 @@
 """What the controllers need of the application; passed in, so that HTTP imports no server."""
 
-from typing import Protocol
+from typing import Any, Final, Protocol, cast
 
-from litestar.datastructures import State
+from litestar.connection import ASGIConnection
+from litestar.types import ASGIApp
 
 from handlers.gateway import Gateway
+
+_KEY: Final = "channel_server.backend"
 
 
 class Backend(Protocol):
@@ -24,12 +27,31 @@ class Backend(Protocol):
         ...
 
 
-def state_for(backend: Backend) -> State:
-    """Return the state of the HTTP application."""
-    return State({"backend": backend})
+class Within:
+    """An ASGI application that tells another which application its requests are for.
+
+    The other is shared by all applications of a process; it has no start and no end of its own.
+
+    Args:
+        app: The other.
+        backend: Where requests go; only used while a request is handled.
+    """
+
+    def __init__(self, app: ASGIApp, backend: Backend) -> None:
+        self.app = app
+        self.backend = backend
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle one request; the start and the end of the port are of no interest to the other."""
+        if scope["type"] == "lifespan":
+            for moment in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{moment}.complete"})
+            return
+        scope[_KEY] = self.backend
+        await self.app(scope, receive, send)
 
 
-def backend_of(state: State) -> Backend:
+def backend_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Backend:
     """Return the application that a request is for."""
-    backend: Backend = state.backend
-    return backend
+    return cast("Any", connection.scope)[_KEY]

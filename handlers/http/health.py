@@ -1,11 +1,10 @@
 """``/healthz`` (the process answers) and ``/readyz`` (it can do its work)."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from litestar import Response, get
-from litestar.datastructures import State
+from litestar import Request, Response, get
 
 import migrations
 from handlers.http.backend import Backend, backend_of
@@ -48,11 +47,9 @@ async def healthz() -> Health:
 
 
 @get("/readyz", cache=False)
-async def readyz(
-    state: State,
-) -> Response[Readiness]:
+async def readyz(request: Request[Any, Any, Any]) -> Response[Readiness]:
     """Answer 200 when requests can be served, else 503; the body says which check failed."""
-    backend = backend_of(state)
+    backend = backend_of(request)
     database, tables = await asyncio.gather(check_database(backend), check_migrations(backend))
     checks = {"database": database, "migrations": tables, "drain": _drain(backend)}
     ready = all(check.ok for check in checks.values())

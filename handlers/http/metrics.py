@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from litestar import Request, Response, get
-from litestar.datastructures import State
 
 from handlers.config import Settings
 from handlers.http.backend import backend_of
@@ -22,9 +21,9 @@ _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real
 
 
 @get("/metrics", cache=False)
-async def metrics(request: Request[Any, Any, Any], state: State) -> Response[bytes]:
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Answer with the metrics; names no project, run or user. 403 for strangers."""
-    backend = backend_of(state)
+    backend = backend_of(request)
     if not _allowed(request, backend.gateway.settings):
         raise ProblemError("forbidden", "Metrics are for this machine, or by their token.")
     return Response(backend.render_metrics(), media_type=CONTENT_TYPE)

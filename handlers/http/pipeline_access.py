@@ -26,7 +26,7 @@ Asked = Request[Any, Any, Any]
 
 def gateway_of(request: Asked) -> Gateway:
     """Return the gateway that a request is for."""
-    return backend_of(request.app.state).gateway
+    return backend_of(request).gateway
 
 
 def refused(status: int, message: str) -> HTTPException:

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 from litestar import Request, Response, post
-from litestar.datastructures import State
 from litestar.params import FromPath
 
 from handlers.gateway import Gateway
@@ -53,7 +52,6 @@ Answer = Response[Accepted] | Response[Problem] | Response[bytes]
 async def receive_webhook(
     request: Request[Any, Any, Any],
     trigger_id: FromPath[str],
-    state: State,
 ) -> Answer:
     """Create a work order and a run from a request.
 
@@ -64,7 +62,7 @@ async def receive_webhook(
     gets too many calls, 503 while the server drains or the database is away, 504 when the run does
     not end in time (it goes on).
     """
-    gateway = backend_of(state).gateway
+    gateway = backend_of(request).gateway
     if gateway.draining:
         return unavailable("The server is shutting down; try again.", "draining")
     trigger = await _find_trigger(gateway, trigger_id)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 def gateway_of(request: Asked) -> Gateway:
     """Return the gateway that a request is for."""
-    return backend_of(request.app.state).gateway
+    return backend_of(request).gateway
 
 
 def asker(request: Asked, role: Role = "viewer") -> User:

@@ -65,7 +65,7 @@ async def show_health(request: Asked) -> Response[ServerHealth]:
     Answers 200 also when it cannot; ``ready`` says so.
     """
     user, gateway = asker(request), gateway_of(request)
-    backend = backend_of(request.app.state)
+    backend = backend_of(request)
     database, tables, queue, stale, versions = await asyncio.gather(
         check_database(backend),
         check_migrations(backend),
