@@ -4,13 +4,9 @@ All tests of a process use the same connections, on one loop: PostgreSQL takes l
 tables on a new connection than most of these tests take.
 """
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
-
-import pytest
-from pytest_asyncio import is_async_test
 
 from pipelines import Engine, EngineSettings, Registry, open_pool
 from pipelines.storage.connection import Pool
@@ -21,13 +17,6 @@ from tests.waiting import until
 _LARGE = 1024 * 1024
 _SIZE = "SELECT pg_relation_size('pipeline_jobs') + pg_relation_size('data_entries')"
 _SHRINK = "VACUUM pipelines, pipeline_jobs, data_entries, data_entry_emissions"
-
-
-def share_a_loop(items: Iterable[pytest.Item], folder: Path) -> None:
-    """Let the tests of a folder run on one loop, that of the connections they share."""
-    for item in items:
-        if folder in item.path.parents and is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 class JobsDatabase:

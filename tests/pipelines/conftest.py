@@ -5,22 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import pytest
 from pytest_asyncio import fixture as async_fixture
 from structlog.testing import capture_logs
 
 from schema.scratch import Scratch
-from tests.jobs_lab import JobsDatabase, jobs_database, share_a_loop
+from tests.jobs_lab import JobsDatabase, jobs_database
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_pipelines import TABLES, Lab
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    share_a_loop(items, HERE)
 
 
 @async_fixture(scope="session", loop_scope="session")
