@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from channel_server.client_errors import ConnectRefused, Disconnected
+from channel_server.client_errors import ConnectFailed, ConnectRefused, Disconnected
 from channel_server.client_frames import Frame
 from channel_server.testing.peer import WirePeer
 from channel_server.testing.proxy import FaultProxy
@@ -75,6 +75,8 @@ class Server:
         except ConnectRefused as refused:
             if (refused.status, refused.body) != (503, "server is shutting down"):
                 raise
+            return True
+        except ConnectFailed:
             return True
         await peer.abort()
         return False

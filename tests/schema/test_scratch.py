@@ -1,4 +1,3 @@
-import asyncio
 import os
 import subprocess
 import sys
@@ -100,11 +99,13 @@ async def test_each_database_is_migrated_and_its_own(postgres_server: Scratch) -
 
 @pytest.fixture
 def own(postgres_server: Scratch) -> Iterator[Scratch]:
-    """Databases that no other test is given."""
-    made = Scratch(postgres_server.admin_dsn, migrations.up, "a template of its own")
+    """Databases that no other test is given, of the template that all have."""
+    made = Scratch(
+        postgres_server.admin_dsn, migrations.up, migrations.sql("base", migrations.revisions()[-1])
+    )
+    assert made.template == postgres_server.template
     yield made
     made.close()
-    asyncio.run(databases.drop_template(made.admin_dsn, made.template))
 
 
 async def test_database_that_is_given_back_is_used_again_without_its_rows(own: Scratch) -> None:
