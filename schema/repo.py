@@ -364,10 +364,15 @@ def _lost(connection: _Queries, error: BaseException) -> bool:
         return True
 
 
+async def connect(dsn: str) -> "asyncpg.Connection[Record]":
+    """Open one connection outside any pool, which the caller closes."""
+    return await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+
+
 @contextlib.asynccontextmanager
 async def connection(dsn: str) -> AsyncGenerator["asyncpg.Connection[Record]"]:
     """Open one connection outside any pool, for migrations and administration."""
-    opened = await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
+    opened = await connect(dsn)
     try:
         yield opened
     finally:
@@ -386,5 +391,6 @@ __all__ = [
     "Statement",
     "Transaction",
     "UndeclaredConstraintError",
+    "connect",
     "connection",
 ]

@@ -22,10 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import asyncpg
-
 from schema import databases, recycling
 from schema.embedded import EmbeddedPostgres
+from schema.repo import connect
 
 _T = TypeVar("_T")
 _SETTINGS: Final = {"max_connections": "200"}
@@ -131,7 +130,7 @@ class Scratch:
     async def _to(self, dsn: str) -> Any:
         conn = self._connected.get(dsn)
         if conn is None or conn.is_closed():
-            conn = self._connected[dsn] = await asyncpg.connect(dsn)
+            conn = self._connected[dsn] = await connect(dsn)
         return conn
 
     async def _drop(self, dsn: str) -> None:
