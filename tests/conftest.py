@@ -7,11 +7,13 @@ from hypothesis import HealthCheck, settings
 from pytest_asyncio import fixture as async_fixture
 
 from schema.repo import Repo
+from tests import plain_logs
 from tests.kept_repos import KeptRepos
 
 # A busy machine is no fault of a strategy: only what is found counts, not how long it took.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+plain_logs.use()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

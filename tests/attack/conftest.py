@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 from pytest_asyncio import fixture as async_fixture
 
 from channel_server import log
@@ -15,6 +14,7 @@ from channel_server.limits import SocketLimits
 from channel_server.socket import Socket
 from handlers.application import Application
 from schema.scratch import Scratch
+from tests import plain_logs
 from tests.attack.target import Target, complaints
 from tests.handlers.bench import project_with_credential, settings
 from tests.schema.world import World, project, workflow
@@ -49,7 +49,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     log.configure("json", level="debug", stream=stream)
     yield stream
-    structlog.reset_defaults()
+    plain_logs.use()
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import websockets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +24,7 @@ from channel_server.errors import DefinitionError
 from channel_server.limits import SocketLimits
 from channel_server.socket import ConnectInfo, Refuse, Route, Socket
 from channel_server.testing.raw import RawClient
+from tests import plain_logs
 
 Serve = Callable[..., Awaitable[Endpoint]]
 Open = Callable[..., Awaitable[RawClient]]
@@ -253,7 +253,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     log.configure("json", level="debug", stream=stream)
     yield stream
-    structlog.reset_defaults()
+    plain_logs.use()
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from channel_server import log
+from tests import plain_logs
 
 SECRET = "canary-2718281828"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -20,7 +20,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield io.StringIO()
-    structlog.reset_defaults()
+    plain_logs.use()
     root.handlers[:] = handlers
     root.setLevel(level)
 

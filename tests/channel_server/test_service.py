@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from channel_server import log, service
 from channel_server.service import Service, Signals
+from tests import plain_logs
 
 
 class Counting(Service):
@@ -56,7 +56,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     log.configure("json", stream=stream)
     yield stream
-    structlog.reset_defaults()
+    plain_logs.use()
     root.handlers[:] = handlers
     root.setLevel(level)
 

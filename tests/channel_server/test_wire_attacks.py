@@ -9,12 +9,12 @@ import random
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from channel_server import log
 from channel_server.connection import Connection
 from channel_server.testing.raw import BINARY, CLOSE, TEXT, RawClient, make_frame
 from channel_server.transport.websocket import WebSocketTransport
+from tests import plain_logs
 from tests.channel_server.echo_room import HEARTBEAT, Echo, EchoSocket, Open, Serve, Until
 
 
@@ -25,7 +25,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     log.configure("json", stream=stream)
     yield stream
-    structlog.reset_defaults()
+    plain_logs.use()
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from channel_server.log import configure
+from tests import plain_logs
 from tests.handlers.bench import Bench, Run, stamp
 
 MISSING = ["does not exist"]
@@ -157,7 +157,7 @@ async def test_what_a_worker_sent_is_in_no_traceback(bench: Bench) -> None:
         configure("json", stream=lines)
         await run.refused("step:complete", payload)
     finally:
-        structlog.reset_defaults()
+        plain_logs.use()
         root.handlers[:] = handlers
         root.setLevel(level)
     assert "UndeclaredConstraintError" in lines.getvalue()
