@@ -20,10 +20,13 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--disable-domain-reliability",
     "--disable-gpu",
+    # One site is all there is: no process is made ready for another one.
+    "--disable-site-isolation-trials",
     "--disable-sync",
     "--force-color-profile=srgb",
     "--no-pings",
     "--no-proxy-server",
+    "--renderer-process-limit=1",
     # Whatever is asked for beside the server under test fails, and the test with it.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )

@@ -35,10 +35,10 @@ async def browser(has_browser: None) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def module_database(postgres_server: "Scratch") -> Iterator[str]:
-    """URL of a fresh database for one module."""
+    """URL of a database without rows for one module."""
     url = postgres_server.create()
     yield url
-    postgres_server.drop(url)
+    postgres_server.give_back(url)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -100,7 +100,5 @@ async def spilling(page: Page) -> list[str]:
 
 async def walk(page: Page, path: str) -> None:
     """Go to another view as a link of the page does: nothing is loaded twice."""
-    await page.evaluate(
-        "path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')) }",
-        path,
-    )
+    await page.evaluate("path => history.pushState(null, '', path)", path)
+    await page.evaluate("() => void dispatchEvent(new PopStateEvent('popstate'))")
