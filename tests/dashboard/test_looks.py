@@ -91,6 +91,20 @@ async def test_the_theme_is_the_systems_until_somebody_chooses(
     assert await page.evaluate(background) == light
 
 
+async def test_what_moves_without_an_end_stands_still_for_who_wants_less_motion(
+    visitor: Visitor, scenery: Scenery
+) -> None:
+    work = await scenery.worker.take()
+    await work.start()
+    await work.step("check")
+    page = await visitor.open(f"/runs/{work.id}", reduced_motion="no-preference")
+    await expect(page.locator(".node.active")).to_be_visible()
+    moving = "document.getAnimations().map(each => each.animationName ?? each.transitionProperty)"
+    assert {"march", "breathe", "pulse"} <= set(await page.evaluate(moving))
+    await page.emulate_media(reduced_motion="reduce")
+    assert await page.evaluate(moving) == []
+
+
 async def spilling(page: Page) -> list[str]:
     """Say whether the page is wider than its window: then it would scroll sideways."""
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
