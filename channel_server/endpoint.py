@@ -297,6 +297,12 @@ class _Server(uvicorn.Server):
         """Stop listening, finish requests in progress, end the lifespan."""
         if self._ticking is not None:
             self._ticking.cancel()
+        loop = asyncio.get_running_loop()
+        for listener in (each for server in self.servers for each in server.sockets):
+            loop.remove_reader(listener.fileno())
+        # What asyncio has accepted and not yet handed over would stay open for good, unanswered.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import datetime
 import io
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -308,3 +310,18 @@ async def test_connecting_refusing_and_disconnecting_are_logged(
         "socket_disconnected",
         "endpoint_stopped",
     ]
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_whoever_is_being_accepted_while_the_server_closes_is_not_left_hanging(
+    steps: int,
+) -> None:
+    endpoint = Endpoint([], port=0)
+    await endpoint.start()
+    with socket.create_connection((endpoint.host, endpoint.port)) as peer:
+        peer.setblocking(False)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await endpoint.stop(drain=False)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.get_running_loop().sock_recv(peer, 1) == b""
