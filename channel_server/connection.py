@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from structlog.stdlib import BoundLogger
 
+from channel_server.carrier import GONE, Transport
 from channel_server.errors import BadReturn, MalformedFrame, describe_event
 from channel_server.joining import JoinAttempt, surplus
 from channel_server.limits import DEFAULT_LIMITS, SocketLimits
@@ -23,7 +24,7 @@ from channel_server.message import CLOSE, DISCONNECT, ERROR, HEARTBEAT, LEAVE, R
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast, PubSub
 from channel_server.runner import Runner
-from channel_server.serializer import Encoded, Serializer
+from channel_server.serializer import Serializer
 from channel_server.session import (
     TOO_MANY,
     Action,
@@ -46,56 +47,6 @@ REVOKED: Final = "session revoked"
 RATE_LIMITED: Final = "rate_limited"
 SHORTEST_PAUSE: Final = 0.05
 """Seconds; shorter ones would cost more than what they hold back."""
-
-
-class Transport(Protocol):
-    """What carries the frames of one client. No method blocks or raises."""
-
-    def send(self, encoded: Encoded, topic: Any = None) -> None:
-        """Send one message; a client that does not read is the transport's problem.
-
-        With a topic it keeps its place behind broadcasts of that topic that wait.
-        """
-        ...
-
-    def send_broadcast(self, broadcast: Broadcast, serializer: Serializer) -> None:
-        """Send a broadcast; its frame may be kept in `broadcast.frames`."""
-        ...
-
-    def close(self, code: int, reason: str) -> None:
-        """Close the connection after what was sent; `disconnected` follows. Once is enough."""
-        ...
-
-    def pause_reading(self) -> None:
-        """Receive nothing more for now."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Receive again."""
-        ...
-
-    def congestion(self) -> "asyncio.Future[None] | None":
-        """What is done once a client that is slow now has caught up or is gone; else None."""
-        ...
-
-
-class _Gone:
-    """The transport of a client that is gone."""
-
-    def send(self, encoded: Encoded, topic: Any = None) -> None: ...
-
-    def send_broadcast(self, broadcast: Broadcast, serializer: Serializer) -> None: ...
-
-    def close(self, code: int, reason: str) -> None: ...
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def congestion(self) -> None: ...
-
-
-_GONE: Final = _Gone()
 
 
 @dataclass(slots=True)
@@ -237,9 +188,9 @@ class Connection:
         What arrived before is still handled, then each channel's `terminate` runs, with `reason`
         unless the connection was closing for another one already.
         """
-        if self.transport is _GONE:
+        if self.transport is GONE:
             return
-        self.transport = _GONE
+        self.transport = GONE
         self._closed_by = close
         if self.id is not None:
             self.context.pubsub.unsubscribe(self.id, self)
@@ -266,7 +217,7 @@ class Connection:
     @property
     def connected(self) -> bool:
         """Whether there is still somebody to send to."""
-        return self.transport is not _GONE
+        return self.transport is not GONE
 
     async def wait_terminated(self) -> None:
         """Wait until no callback of a channel runs any more; bound it with a timeout."""
