@@ -31,6 +31,7 @@ from handlers.leases import LeaseWatch
 from handlers.notices import Notices
 from handlers.readiness import Readiness
 from handlers.sockets import user_socket, worker_socket
+from schema import driver_log
 from schema.listener import Listener
 from schema.repo import Repo
 
@@ -148,6 +149,7 @@ class Application:
         Raises:
             OSError: the database cannot be reached, or the address cannot be bound.
         """
+        driver_log.calm()
         await self.open()
         try:
             await self._start_listener()

@@ -65,7 +65,7 @@ class Child:
         """Kill it, if it lives."""
         self._process.kill()
 
-    async def wait(self, patience: float = 15) -> int:
+    async def wait(self, patience: float = 60) -> int:
         """Wait for its end and return its exit code, negative for a signal."""
         async with asyncio.timeout(patience):
             await readable(self._process.sentinel)

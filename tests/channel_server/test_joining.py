@@ -295,6 +295,7 @@ async def test_an_accepted_join_does_not_time_out_later() -> None:
     (await made(1)).gate.set()
     late = asyncio.get_running_loop().time() + 0.02
     await until(lambda: asyncio.get_running_loop().time() > late)
+    await settle()
     assert [shape[3] for shape in world.shapes()] == ["ok", None]
     assert world.connection.topics() == ["room:1"]
 

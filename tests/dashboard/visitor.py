@@ -103,6 +103,9 @@ class Visitor:
     async def close(self) -> None:
         """Close all pages."""
         for context in self._contexts:
+            for page in context.pages:
+                # What is still on its way through a test's hands ends with the page.
+                await page.unroute_all(behavior="ignoreErrors")
             await context.close()
 
     def _said(self, message: ConsoleMessage) -> None:

@@ -200,7 +200,7 @@ async def test_server_error_puts_the_job_back(emissions: EmissionsLab, feed: Fee
             released.clear()
             job = await engine.job(submitted.job_id)
             assert job is not None
-            if job.attempts:
+            if job.status_message:
                 break
     assert job.status_message == "the provider answered with status 503"
 

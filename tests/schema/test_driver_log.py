@@ -1,0 +1,41 @@
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from schema import driver_log
+
+MENDED = "Resetting connection with an active transaction"
+
+
+@pytest.fixture(autouse=True)
+def calm() -> Iterator[None]:
+    driver_log.calm()
+    driver_log.calm()
+    yield
+    for name in ("asyncio", "asyncpg.pool"):
+        for each in logging.getLogger(name).filters[:]:
+            logging.getLogger(name).removeFilter(each)
+
+
+@pytest.mark.parametrize(("level", "shown"), [(logging.INFO, 0), (logging.DEBUG, 1)])
+async def test_a_transaction_that_was_left_open_is_only_told_to_who_debugs(
+    database_url: str, caplog: pytest.LogCaptureFixture, level: int, shown: int
+) -> None:
+    async with asyncpg.create_pool(database_url, min_size=0) as pool:
+        with caplog.at_level(level):
+            async with pool.acquire() as connection:
+                await connection.execute("BEGIN")
+    told = [record for record in caplog.records if record.getMessage().startswith(MENDED)]
+    assert [(record.levelname, record.exc_info) for record in told] == [("DEBUG", None)] * shown
+
+
+def test_what_nobody_mends_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.new_event_loop()
+    loop.call_exception_handler({"message": "something else"})
+    loop.close()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "something else")
+    ]
