@@ -1,12 +1,14 @@
 """How a well-behaved client fares while others attack: pairs of the same measurement.
 
-Each attack runs in a process of its own, on the core of the generator, so that what it costs the
-server is what shows. The client asks at a fixed pace and notes how long each answer took; half of
-the measurements are without the attack, in turns, because the machine has moods.
+Each attack runs in a process of its own, on the core of the generator and giving way to it, so that
+what it costs the server is what shows. The client asks at a fixed pace and notes how long each
+answer took; half of the measurements are without the attack, in turns, because the machine has
+moods.
 
 As a program it is the attacker: ``python -m benchmarks.attacks NAME PORT SECONDS``.
 """
 
+import os
 import socket
 import statistics
 import subprocess
@@ -207,4 +209,6 @@ def show(effects: list[Effect]) -> None:
 
 
 if __name__ == "__main__":
+    # The client shares its core with the attacker: it is to wait for the server, not for that one.
+    os.nice(19)
     ATTACKS[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3]))

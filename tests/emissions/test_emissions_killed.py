@@ -19,6 +19,7 @@ WINDOW = 1.0
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.parametrize("job_type", ["csv_ingest", "emission_recalc", "aggregation"])
 @pytest.mark.parametrize("step", STEPS)
 async def test_w17_killed_process_loses_and_doubles_nothing(

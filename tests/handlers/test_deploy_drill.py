@@ -36,6 +36,7 @@ async def until(bench: Bench, condition: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 async def test_a_deploy_under_load_loses_no_run(make_bench: MakeBench, tmp_path: Path) -> None:
     flow = workflow()
     for job in flow.jobs:

@@ -16,6 +16,7 @@ from handlers.application import WORKER_MOUNT
 from handlers.gateway import CLAIM_TURNS
 from handlers.leases import LeaseWatch
 from handlers.worker_queue import Demand
+from schema.queue import CLAIM
 from schema.refused import Refused
 from schema.repo import Statement
 from tests.handlers.bench import TIMEOUT, Bench
@@ -23,7 +24,8 @@ from tests.handlers.conftest import MakeBench
 from tests.waiting import until
 
 WAITING = """SELECT count(*) FROM pg_stat_activity
-WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+WHERE wait_event_type = 'Lock' AND datname = current_database()
+  AND left(query, 200) = left($1, 200)"""
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ async def claim_under_way(bench: Bench, queue: ChannelClient) -> AsyncGenerator[
     async with bench.app.repo.transaction() as holder:
         await holder.execute(Statement("test.hold", "LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
         claim = await queue.push("claim", {"demand": 1})
-        await until(lambda: bench.world.value(WAITING))
+        await until(lambda: bench.world.value(WAITING, CLAIM.sql))
         yield claim
 
 

@@ -187,6 +187,7 @@ class Schedule:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.parametrize("group", range(GROUPS))
 async def test_totals_equal_those_of_an_undisturbed_run(lab: Lab, group: int) -> None:
     pool = await open_pool(lab.url, concurrency=4, application_name="victim")

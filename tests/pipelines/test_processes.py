@@ -18,6 +18,7 @@ POLL = 0.5
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", ["claimed", "handled", "finished", "chained", "committing"])
 async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, step: str) -> None:
     async with forked(toy_child.serve, lab.url, WINDOW, 4, step) as process:
@@ -108,6 +109,7 @@ async def check(lab: Lab) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 async def test_two_processes_share_a_thousand_jobs_and_one_is_killed_in_the_middle(
     lab: Lab,
 ) -> None:

@@ -94,6 +94,7 @@ def overlapping(ours: list[Lease], theirs: list[Lease]) -> int:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.chaos
 @pytest.mark.timeout(60 + CLAIMS // 500)
 async def test_no_run_has_two_live_leases_when_two_server_processes_race_for_claims(

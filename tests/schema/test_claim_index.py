@@ -63,6 +63,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.timeout(180)
 async def test_a_claim_among_a_million_finished_runs_reads_the_queue_only(
     database_url: str,
