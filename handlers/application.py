@@ -185,10 +185,13 @@ class Application:
         self._services = []
 
     def abort(self) -> None:
-        """Cut every socket, request and database connection; a `stop` in progress then ends."""
+        """Cut every socket, request and database connection; a `stop` in progress then ends.
+
+        A `repo` that was given stays open.
+        """
         if self._endpoint is not None:
             self._endpoint.abort()
-        if self._gateway is not None:
+        if self._gateway is not None and self._given is None:
             self._gateway.repo.terminate()
 
     async def _connect(self) -> Repo:
