@@ -52,7 +52,8 @@ class Made(NamedTuple):
     Attributes:
         mark: Its definitions.
         size: In bytes.
-        forget: SQL that deletes its rows.
+        forget: SQL that deletes its rows. It leaves the session with triggers and foreign keys off:
+            they would refuse an order of deleting, or do work that is in vain.
     """
 
     mark: str
@@ -63,7 +64,8 @@ class Made(NamedTuple):
 async def made(conn: Any) -> Made:
     """Return what a new database is."""
     state = await conn.fetchrow(_STATE)
-    return Made(state["mark"], state["size"], await conn.fetchval(_REST))
+    rest = await conn.fetchval(_REST)
+    return Made(state["mark"], state["size"], f"SET session_replication_role = replica; {rest}")
 
 
 async def empty(conn: Any, new: Made) -> bool:
@@ -84,6 +86,5 @@ async def empty(conn: Any, new: Made) -> bool:
     state = await conn.fetchrow(_STATE)
     if state["mark"] != new.mark or state["size"] > new.size + _MOST_BYTES:
         return False
-    # Triggers and foreign keys would refuse an order of deleting, or do work that is in vain.
-    await conn.execute(f"SET session_replication_role = replica; {new.forget}")
+    await conn.execute(new.forget)
     return True

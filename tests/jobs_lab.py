@@ -33,7 +33,7 @@ class JobsDatabase:
         self.url = url
         self.pool = pool
         self.engine_pool = engine_pool
-        self._forget = f"SET session_replication_role = replica; {forget}"
+        self._forget = forget
 
     async def empty(self) -> None:
         """Delete all rows."""

@@ -1,7 +1,6 @@
 """A browser per process, a server per module, a visitor per test.
 
-All of them live on the loop of the session, and so must the tests: each module says
-``pytestmark = IN_BROWSER``.
+Each module that needs them says ``pytestmark = pytest.mark.browser``.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +25,7 @@ def has_browser() -> None:
     chromium.skip_or_fail()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="session")
 async def browser(has_browser: None) -> AsyncIterator[Browser]:
     """The browser of this process."""
     async with chromium.running() as started:
@@ -41,7 +40,7 @@ def module_database(postgres_server: "Scratch") -> Iterator[str]:
     postgres_server.give_back(url)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def stage(has_browser: None, module_database: str) -> AsyncIterator[Stage]:
     """A server with the demo's project, shared by the tests of a module."""
     made = Stage(settings(module_database, **QUIET))
@@ -50,7 +49,7 @@ async def stage(has_browser: None, module_database: str) -> AsyncIterator[Stage]
     await made.stop()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture
 async def visitor(browser: Browser, stage: Stage) -> AsyncIterator[Visitor]:
     """Somebody in front of the page; what the page complains of fails the test."""
     await stage.clear()

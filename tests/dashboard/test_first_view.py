@@ -2,13 +2,13 @@
 
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor, is_live
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 MOST_BYTES = 150_000
 

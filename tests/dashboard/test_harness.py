@@ -1,9 +1,10 @@
 """The harness notices what it is there to notice."""
 
-from tests.dashboard.marks import IN_BROWSER
+import pytest
+
 from tests.dashboard.visitor import Visitor
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 
 async def test_errors_of_the_console_and_of_scripts_are_complaints(visitor: Visitor) -> None:

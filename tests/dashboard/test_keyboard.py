@@ -2,13 +2,13 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 
 async def focused(page: Page) -> str:

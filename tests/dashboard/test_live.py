@@ -3,19 +3,19 @@
 import re
 from datetime import UTC, datetime
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage, Worker
 from tests.dashboard.visitor import Visitor, is_live, slow_network, violations
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 FRESH = ".runs-card tbody tr[data-id]"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture
 async def worker(stage: Stage) -> Worker:
     """A worker on its own socket."""
     return await stage.worker("hand-1")

@@ -3,13 +3,13 @@
 from typing import Any
 
 import msgspec
+import pytest
 from playwright.async_api import Browser, expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 LINES = 100_000
 LONGEST = 100

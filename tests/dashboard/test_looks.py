@@ -2,15 +2,15 @@
 
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Page, ViewportSize, expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.scenery import Scenery, furnish
 from tests.dashboard.stage import YEAR, Stage
 from tests.dashboard.visitor import Visitor, is_live, violations
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 LOOKS: dict[str, tuple[Any, ViewportSize]] = {
     "light": ("light", {"width": 1280, "height": 800}),
@@ -19,7 +19,7 @@ LOOKS: dict[str, tuple[Any, ViewportSize]] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def scenery(stage: Stage) -> Scenery:
     """Something of everything."""
     return await furnish(stage)

@@ -1,12 +1,12 @@
 """The overview: what is going on, without a reload."""
 
+import pytest
 from playwright.async_api import expect
 
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 
 async def test_workers_and_runs_come_and_go_on_the_overview(stage: Stage, visitor: Visitor) -> None:

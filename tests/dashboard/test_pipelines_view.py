@@ -10,12 +10,11 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
 from handlers.emissions.service import seed
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import SAMPLE, YEAR, Stage
 from tests.dashboard.visitor import Visitor, slow_network
 from tests.handlers.pipelines_bench import Bench
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 PATH = f"/pipelines?year={YEAR}"
 ENERGY: dict[str, Any] = {"target": "data", "module": 3}
@@ -23,7 +22,7 @@ BAD = b"unit_institutional_id,name\nU-100,Natural gas\n"
 FAILED = "Last recalculation failed"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+@pytest_asyncio.fixture(scope="module", autouse=True)
 async def sample(stage: Stage) -> None:
     """The totals of the sample are there."""
     await seed(stage.app.gateway.engine.pool, SAMPLE)
@@ -52,7 +51,7 @@ async def fail(stage: Stage) -> str:
     return made
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture
 async def failed(stage: Stage) -> AsyncGenerator[str]:
     """The id of a pipeline that failed; afterwards another one has succeeded."""
     yield await fail(stage)

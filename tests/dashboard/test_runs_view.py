@@ -6,11 +6,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from handlers.http.api import run_bulk
-from tests.dashboard.marks import IN_BROWSER
 from tests.dashboard.stage import Stage
 from tests.dashboard.visitor import Visitor
 
-pytestmark = IN_BROWSER
+pytestmark = pytest.mark.browser
 
 
 async def rows(page: Page) -> list[str]:

@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from emissions_lab import UNITS, EmissionsLab
 
 
-@async_fixture(scope="session", loop_scope="session")
+@async_fixture(scope="session")
 async def emissions_database(postgres_server: Scratch) -> AsyncIterator[JobsDatabase]:
     """A database for all tests of this process that use the domain."""
     async with jobs_database(postgres_server) as database:
         yield database
 
 
-@async_fixture(loop_scope="session")
+@async_fixture
 async def emissions(emissions_database: JobsDatabase) -> AsyncIterator[EmissionsLab]:
     """The domain with units U-100 and U-200, and nothing else."""
     await emissions_database.empty()

@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from toy_pipelines import TABLES, Lab
 
 
-@async_fixture(scope="session", loop_scope="session")
+@async_fixture(scope="session")
 async def toy_database(postgres_server: Scratch) -> AsyncIterator[JobsDatabase]:
     """A database for all tests of this process that use the toy domain."""
     async with jobs_database(postgres_server, TABLES) as database:
         yield database
 
 
-@async_fixture(loop_scope="session")
+@async_fixture
 async def lab(toy_database: JobsDatabase) -> AsyncIterator[Lab]:
     """A database with the toy domain, and nothing else in it."""
     await toy_database.empty()

@@ -20,7 +20,7 @@ EMPTY = """TRUNCATE pipelines, pipeline_jobs, pipeline_joins, pipeline_ticks, pi
   toy_inputs, toy_doubles, toy_totals, toy_effects"""
 
 
-@async_fixture(scope="module", loop_scope="session")
+@async_fixture(scope="module")
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
     """A server for these tests alone, with the tables of the toy domain."""
     session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
