@@ -1,6 +1,5 @@
 """Creating pipelines with their root, and reading jobs."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -100,29 +99,6 @@ async def get_pipeline(connection: Connection, pipeline_id: UUID) -> Pipeline | 
     """Return a pipeline as stored."""
     row = await connection.fetchrow("SELECT * FROM pipelines WHERE id = $1", pipeline_id)
     return None if row is None else pipeline_from_row(row)
-
-
-async def active_pipelines(
-    connection: Connection, year: int, modules: Sequence[int], tenant_id: str | None = None
-) -> dict[int, UUID]:
-    """Return the pipeline of the latest active job of each module in a year; absent is none.
-
-    Args:
-        connection: Not necessarily in a transaction.
-        year: The year.
-        modules: Modules that are asked for.
-        tenant_id: Show this tenant's and nobody's in particular; None shows everybody's.
-    """
-    rows = await connection.fetch(
-        """SELECT DISTINCT ON (module_type_id) module_type_id, pipeline_id FROM pipeline_jobs
-WHERE module_type_id = ANY($2) AND year = $1 AND state IN ('NOT_STARTED', 'QUEUED', 'RUNNING')
-  AND ($3::text IS NULL OR tenant_id IS NULL OR tenant_id = $3)
-ORDER BY module_type_id, id DESC""",
-        year,
-        list(modules),
-        tenant_id,
-    )
-    return {row["module_type_id"]: row["pipeline_id"] for row in rows}
 
 
 def _values(new: NewJob, pipeline_id: UUID) -> dict[str, Any]:

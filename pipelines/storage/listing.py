@@ -9,6 +9,7 @@ import msgspec
 
 from pipelines.model import Pipeline, pipeline_from_row
 from pipelines.storage.connection import Connection
+from schema.tables.pipelines import ACTIVE
 
 TENANTS: Final = "({tenants}::text[] IS NULL OR tenant_id IS NULL OR tenant_id = ANY({tenants}))"
 
@@ -19,16 +20,19 @@ WHERE {TENANTS.format(tenants="$1")}
   AND ($6::timestamptz IS NULL OR (created_at, id) < ($6, $7))
 ORDER BY created_at DESC, id DESC LIMIT $8"""
 
-_ACTIVE: Final = f"""SELECT DISTINCT ON (module_type_id) module_type_id, pipeline_id
-FROM pipeline_jobs WHERE module_type_id = ANY($2) AND year = $3
-  AND state IN ('NOT_STARTED', 'QUEUED', 'RUNNING') AND {TENANTS.format(tenants="$1")}
-ORDER BY module_type_id, id DESC"""
-
-_LATEST: Final = f"""SELECT DISTINCT ON (module_type_id) module_type_id, pipeline_id,
-  (SELECT status FROM pipelines AS whole WHERE whole.id = job.pipeline_id) AS status
-FROM pipeline_jobs AS job WHERE module_type_id = ANY($2) AND year = $3
-  AND {TENANTS.format(tenants="$1")}
-ORDER BY module_type_id, id DESC"""
+# In one statement: between two, a job can end that was running for the first, and is over for the
+# second. The stored status follows the jobs in a transaction of its own, so they are asked too.
+_SHOWN: Final = f"""SELECT module, coalesce(
+  (SELECT pipeline_id FROM pipeline_jobs
+    WHERE module_type_id = module AND year = $3 AND {ACTIVE} AND {TENANTS.format(tenants="$1")}
+    ORDER BY id DESC LIMIT 1),
+  (SELECT CASE WHEN whole.status IN ('PARTIAL', 'FAILED') OR EXISTS (SELECT 1
+      FROM pipeline_jobs WHERE pipeline_id = whole.id AND result = 'ERROR') THEN whole.id END
+    FROM (SELECT pipeline_id FROM pipeline_jobs
+      WHERE module_type_id = module AND year = $3 AND {TENANTS.format(tenants="$1")}
+      ORDER BY id DESC LIMIT 1) AS latest
+    JOIN pipelines AS whole ON whole.id = latest.pipeline_id)) AS pipeline_id
+FROM unnest($2::int[]) AS module"""
 
 _STALENESS: Final = """SELECT scope.module_type_id, scope.year, job.id, job.state, job.result,
   job.finished_at, extract(epoch FROM clock_timestamp() - job.finished_at)::float8 / 60 AS age,
@@ -114,10 +118,8 @@ async def shown_pipelines(
     That of the latest active job; where nothing is active, the latest one if it did not succeed, so
     that a failure is still shown to somebody who comes back.
     """
-    latest = await connection.fetch(_LATEST, tenants, list(modules), year)
-    active = await connection.fetch(_ACTIVE, tenants, list(modules), year)
-    failed = [row for row in latest if row["status"] in ("PARTIAL", "FAILED")]
-    return {row["module_type_id"]: row["pipeline_id"] for row in (*failed, *active)}
+    rows = await connection.fetch(_SHOWN, tenants, list(modules), year)
+    return {row["module"]: row["pipeline_id"] for row in rows if row["pipeline_id"] is not None}
 
 
 async def staleness(

@@ -5,7 +5,8 @@ import asyncio
 from toy_pipelines import Lab, fast, soon
 
 from pipelines import JobEvent, JobState, NewJob
-from pipelines.storage.jobs import active_pipelines
+from pipelines.storage.finishing import abort_pipeline
+from pipelines.storage.listing import shown_pipelines
 
 
 async def test_watching_a_pipeline_holds_no_connection(lab: Lab) -> None:
@@ -88,10 +89,19 @@ async def test_u11_the_latest_active_pipeline_of_each_module(lab: Lab) -> None:
     await lab.finish(finished.job_id)
     await lab.submit(module_type_id=4, year=2024)
     async with lab.pool.acquire() as connection:
-        everything = await active_pipelines(connection, 2025, [1, 2, 3, 4])
-        tenant = await active_pipelines(connection, 2025, [1, 2], "A")
-        none = await active_pipelines(connection, 2025, [])
+        everything = await shown_pipelines(connection, 2025, [1, 2, 3, 4], None)
+        tenant = await shown_pipelines(connection, 2025, [1, 2], ["A"])
+        none = await shown_pipelines(connection, 2025, [], None)
     assert everything == {1: new.pipeline_id, 2: other.pipeline_id}
     assert tenant == {1: new.pipeline_id}
     assert none == {}
     assert (await lab.job(old.job_id)).state is JobState.NOT_STARTED
+
+
+async def test_a_pipeline_that_was_aborted_is_shown_before_its_status_is_derived(lab: Lab) -> None:
+    made = await lab.submit(module_type_id=1, year=2025)
+    async with lab.pool.acquire() as connection:
+        await abort_pipeline(connection, made.pipeline_id, "ana")
+        shown = await shown_pipelines(connection, 2025, [1], None)
+    assert await lab.value("SELECT status FROM pipelines") == "NOT_STARTED"
+    assert shown == {1: made.pipeline_id}
