@@ -267,11 +267,16 @@ class Connection:
         self.session.ended(runner.membership)
         self._close_if_drained()
 
-    def close_replaced(self, runner: Runner, *, accepted: bool) -> None:
-        """Tell the client that a second join ended the first."""
-        # V1 clients cannot see which join a phx_close is for: they would close the new one.
-        if not (accepted and self.serializer.vsn.startswith("1.")):
-            self._send_control(runner.membership, CLOSE)
+    def close_replaced(
+        self, replaced: Membership[Runner], successor: Membership[Runner] | None
+    ) -> None:
+        """Tell the client that a second join ended the first; None if it was refused itself."""
+        # A client that cannot see which join a phx_close is for would close the new one.
+        alike = successor is not None and (
+            self.serializer.vsn.startswith("1.") or successor.join_ref == replaced.join_ref
+        )
+        if not alike:
+            self._send_control(replaced, CLOSE)
 
     def channel_terminated(self) -> None:
         """Nothing of a channel runs any more."""

@@ -32,7 +32,7 @@ def surplus(connection: "Connection", message: Message, plain: Answer) -> Answer
     if route is None:
         return plain
     join_ref = message.ref if message.join_ref is None else message.join_ref
-    runner = Runner(connection, Membership(message.topic, message.join_ref), route, join_ref)
+    runner = Runner(connection, Membership(message.topic, message), route, join_ref)
     reply = runner.channel.refused(plain.response["reason"], message.payload)
     return Answer(plain.kind, reply.status, reply.response, keep_join_ref=True)
 
@@ -223,7 +223,9 @@ class JoinAttempt:
     def _close_replaced(self, *, accepted: bool) -> None:
         """Tell the client that its earlier join is over, after the answer to this one."""
         if self._closes is not None:
-            self._connection.close_replaced(self._closes, accepted=accepted)
+            self._connection.close_replaced(
+                self._closes.membership, self._runner.membership if accepted else None
+            )
             self._closes = None
 
     def _count(self, result: str) -> None:

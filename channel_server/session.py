@@ -32,18 +32,25 @@ class Membership(Generic[HandleT]):
     Attributes:
         topic: The topic.
         join_ref: The raw join_ref of the join message, which later messages must carry.
+        ref: The ref of the join message.
         state: JOINING, JOINED or LEAVING.
         handle: What serves it; set by the connection.
     """
 
-    __slots__ = ("handle", "join_ref", "state", "topic")
+    __slots__ = ("handle", "join_ref", "ref", "state", "topic")
 
     handle: HandleT
 
-    def __init__(self, topic: str, join_ref: Any) -> None:
+    def __init__(self, topic: str, join: Message) -> None:
         self.topic = topic
-        self.join_ref = join_ref
+        self.join_ref = join.join_ref
+        self.ref = join.ref
         self.state = JOINING
+
+    def awaits(self, join: Message) -> bool:
+        """Whether the answer to this join, which is still to come, answers that message too."""
+        same = join.ref == self.ref and join.join_ref == self.join_ref
+        return self.state == JOINING and same and join.ref is not None
 
 
 class Join(Generic[RouteT, HandleT]):
@@ -84,7 +91,8 @@ class Drop(msgspec.Struct, frozen=True):
     """Ignore the message.
 
     Attributes:
-        why: `stale`: for an older join of the topic. `leaving`: sent after the leave.
+        why: `stale`: for an older join of the topic. `leaving`: sent after the leave. `same_join`:
+            a join that came twice, of which the first is still to be answered.
     """
 
     why: str
@@ -108,6 +116,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 STALE: Final = Drop("stale")
 AFTER_LEAVE: Final = Drop("leaving")
+SAME_JOIN: Final = Drop("same_join")
 HEARTBEAT_OK: Final = Answer("heartbeat", "ok", {})
 LEFT_ALREADY: Final = Answer("leave", "ok", {}, keep_join_ref=True)
 UNMATCHED: Final = Answer("unmatched", "error", {"reason": "unmatched topic"})
@@ -155,7 +164,7 @@ class Session(Generic[RouteT, HandleT]):
         if member is None:
             return self._unjoined(message)
         if event == JOIN:
-            return self._join(message, member)
+            return SAME_JOIN if member.awaits(message) else self._join(message, member)
         if member.state == JOINING:
             return Defer(member)
         join_ref = message.join_ref
@@ -197,6 +206,6 @@ class Session(Generic[RouteT, HandleT]):
             return UNMATCHED
         if replaced is None and len(self._members) >= self._max_topics:
             return TOO_MANY
-        membership: Membership[HandleT] = Membership(topic, message.join_ref)
+        membership: Membership[HandleT] = Membership(topic, message)
         self._members[topic] = membership
         return Join(membership, route, replaced)

@@ -331,6 +331,34 @@ async def test_second_join_during_the_first_answers_both(world: World) -> None:
     assert world.connection.topics() == ["room:1"]
 
 
+async def test_a_join_whose_frame_is_doubled_on_the_way_is_answered_once(world: World) -> None:
+    world.join("1")
+    first = await made(1)
+    world.join("1")
+    world.push("1", "2", "echo", 7)
+    assert world.shapes() == []
+    first.gate.set()
+    await settle()
+    assert [shape[:2] for shape in world.shapes()] == [("1", "1"), ("1", None), ("1", "2")]
+    assert first.ends == []
+
+
+async def test_a_join_that_comes_again_with_the_same_ref_is_not_closed_by_its_predecessor(
+    world: World,
+) -> None:
+    world.join("1")
+    (await made(1)).gate.set()
+    await settle()
+    world.take()
+    world.join("1")
+    (await made(2)).gate.set()
+    await settle()
+    assert [shape[:4] for shape in world.shapes()] == [
+        ("1", "1", "phx_reply", "ok"),
+        ("1", None, "welcome", None),
+    ]
+
+
 async def test_superseded_join_is_cancelled_after_the_grace() -> None:
     world = World(shutdown_grace=0.01)
     world.join("1")

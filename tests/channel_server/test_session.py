@@ -15,6 +15,7 @@ from channel_server.session import (
     JOINING,
     LEAVING,
     LEFT_ALREADY,
+    SAME_JOIN,
     STALE,
     TOO_MANY,
     UNMATCHED,
@@ -142,6 +143,31 @@ def test_second_join_replaces_the_first(leaving: bool) -> None:
     assert first not in session
 
 
+def test_a_join_that_comes_twice_while_it_is_under_way_has_one_answer() -> None:
+    session = make()
+    first = session.route(message("room:1", "phx_join", "1", "1"))
+    assert isinstance(first, Join)
+    assert session.route(message("room:1", "phx_join", "1", "1")) is SAME_JOIN
+    assert first.membership in session
+    session.accepted(first.membership)
+    again = session.route(message("room:1", "phx_join", "1", "1"))
+    assert isinstance(again, Join)
+    assert again.replaced is first.membership
+
+
+@pytest.mark.parametrize(("join_ref", "ref"), [("1", "2"), ("2", "1"), ("1", None), (None, "1")])
+def test_a_join_with_another_ref_is_another_join(join_ref: Any, ref: Any) -> None:
+    session = make()
+    session.route(message("room:1", "phx_join", "1", "1"))
+    assert isinstance(session.route(message("room:1", "phx_join", join_ref, ref)), Join)
+
+
+def test_joins_without_a_ref_cannot_be_told_to_be_the_same() -> None:
+    session = make()
+    session.route(message("room:1", "phx_join", None, None))
+    assert isinstance(session.route(message("room:1", "phx_join", None, None)), Join)
+
+
 def test_end_of_a_replaced_membership_does_not_free_the_topic() -> None:
     session = make()
     first = join(session, "room:1", "1")
@@ -209,11 +235,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.session = make(max_topics=2)
         self.model: dict[str, Membership[str]] = {}
 
-    @rule(topic=topics, join_ref=join_refs)
-    def joins(self, topic: str, join_ref: str | None) -> None:
+    @rule(topic=topics, join_ref=join_refs, ref=join_refs)
+    def joins(self, topic: str, join_ref: str | None, ref: str | None) -> None:
         held = self.model.get(topic)
-        action = self.session.route(message(topic, "phx_join", join_ref))
-        if topic == "nowhere":
+        action = self.session.route(message(topic, "phx_join", join_ref, ref))
+        same = held is not None and (held.join_ref, held.ref) == (join_ref, ref)
+        if held is not None and held.state == JOINING and same and ref is not None:
+            assert action is SAME_JOIN
+        elif topic == "nowhere":
             assert action is UNMATCHED
         elif held is None and len(self.model) == 2:
             assert action is TOO_MANY
