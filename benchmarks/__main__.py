@@ -35,12 +35,16 @@ def main() -> int:
     wanted = options.scenarios or list(NAMES)
     results: list[Result] = []
     if ATTACKS in wanted:
-        with running(_ROOMS) as server:
-            effects = [
-                attacks.measure(server, name, seconds=options.seconds, repeat=options.repeat)
-                for name in attacks.ATTACKS
-            ]
-        attacks.show(effects)
+        with runs.gateway() as stage:
+            attacks.show(
+                [
+                    effect
+                    for name in attacks.ATTACKS
+                    for effect in attacks.measure(
+                        stage, name, seconds=options.seconds, repeat=options.repeat
+                    )
+                ]
+            )
     with Progress(console=Console(stderr=True), transient=True) as progress:
 
         def repeat(name: str, unit: str, goal: str, once: Callable[[], Figures]) -> None:

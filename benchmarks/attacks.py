@@ -1,20 +1,22 @@
-"""How a well-behaved client fares while others attack: pairs of the same measurement.
+"""How workers and dashboards fare while others attack: the same load, with and without each attack.
 
-Each attack runs in a process of its own, on the core of the generator and giving way to it, so that
-what it costs the server is what shows. The client asks at a fixed pace and notes how long each
-answer took; half of the measurements are without the attack, in turns, because the machine has
-moods.
+The server is a gateway with its default settings, and the load what it is for: workers report runs
+to a durable PostgreSQL, dashboards watch and send heartbeats. Each attack runs in a process of its
+own, on the core of the generator and giving way to it, so that what it costs the server is what
+shows. It is halted in every other slice of a measurement, because machines have moods.
 
-As a program it is the attacker: ``python -m benchmarks.attacks NAME PORT SECONDS``.
+As a program it is the attacker: ``python -m benchmarks.attacks NAME PORT USER_TOKEN WORKER_TOKEN``.
 """
 
+import itertools
 import os
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -23,192 +25,299 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.loop import quantile
-from benchmarks.process import Server
-from benchmarks.wire import Peer, frame, text
+from benchmarks.paced import paced
+from benchmarks.runs import Stage
+from benchmarks.wire import Peer, PeerError, frame, text
 
-PATH: Final = "/socket/websocket?vsn=2.0.0"
-PACE: Final = 0.002
-"""Seconds between two questions of the well-behaved client."""
+WORKERS: Final = 8
+DASHBOARDS: Final = 4
+PACE: Final = 0.02
+"""Seconds between two messages of a worker, and two heartbeats of a dashboard."""
+
+SLICE: Final = 1.0
+"""Seconds with the attack, and then without it."""
+
+SETTLING: Final = 0.2
+"""Seconds after a turn in which nothing is noted: what began before it is still being answered."""
 
 GOAL: Final = 1.10
 """Most that the 99th percentile may grow by."""
 
-_HEAD: Final = b"GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: x\r\n"
-
 
 class Effect(msgspec.Struct, frozen=True):
-    """What one attack did to the well-behaved client.
+    """What one attack did to others.
 
     Attributes:
         attack: Its name.
+        who: Whose answers these are: `workers` or `dashboards`.
         quiet_ms: 99th percentile without it, median of the repetitions.
         attacked_ms: 99th percentile with it.
         change: How the second compares with the first, median of the pairs.
+        cpu: Share of a core that the attack costs the server, median of the pairs.
     """
 
     attack: str
+    who: str
     quiet_ms: float
     attacked_ms: float
     change: float
+    cpu: float
 
 
-def _tcp(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
+class Prey:
+    """What an attacker knows of the server.
+
+    Args:
+        port: Where it listens on loopback.
+        user: Token of a dashboard.
+        worker: Token of a worker.
+    """
+
+    def __init__(self, port: int, user: str, worker: str) -> None:
+        self.port = port
+        self._paths = {
+            "socket": f"/socket/websocket?vsn=2.0.0&token={user}",
+            "worker": f"/worker/websocket?vsn=2.0.0&token={worker}",
+            "stranger": f"/socket/websocket?vsn=2.0.0&token={user[:-8]}AAAAAAAA",
+        }
+
+    def tcp(self) -> socket.socket:
+        """A connection on which nothing was sent yet."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
+    def peer(self, mount: str = "socket") -> Peer:
+        """A websocket.
+
+        Raises:
+            PeerError: It was refused.
+        """
+        return Peer(self.port, self._paths[mount])
 
 
-def _until(seconds: float) -> Generator[None]:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
+Attack = Callable[[Prey], Iterator[float]]
+"""Attacks step by step; says how many seconds to wait before the next."""
 
 
-def fifty_that_do_not_read(port: int, seconds: float) -> None:
-    """Ask for echoes of 30 KiB and read none."""
-    question = text("1", "2", "room:1", "echo", {"text": "x" * 30_000})
-    peers = [Peer(port, PATH) for _ in range(50)]
+def fifty_that_do_not_read(prey: Prey) -> Iterator[float]:
+    """Ask again and again, and read no answer."""
+    question = text(None, "1", "phoenix", "heartbeat", {"text": "x" * 30_000})
+    peers = [prey.peer() for _ in range(50)]
     for peer in peers:
-        peer.join("room:slow")
         peer.sock.setblocking(False)
-    for _ in _until(seconds):
+    while True:
         for peer in peers:
             with suppress(OSError):
                 peer.sock.send(question)
-        time.sleep(0.01)
+        yield 0.01
 
 
-def half_requests(port: int, seconds: float) -> None:
+def half_requests(prey: Prey) -> Iterator[float]:
     """Open connections and send a byte of the request now and then."""
-    opened = [_tcp(port) for _ in range(200)]
+    opened = [prey.tcp() for _ in range(200)]
     for each in opened:
-        each.sendall(_HEAD)
-    for _ in _until(seconds):
+        each.sendall(b"GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: x\r\nX: ")
+    while True:
         for each in opened:
             with suppress(OSError):
-                each.send(b"X")
-        time.sleep(0.2)
+                each.send(b"x")
+        yield 0.2
 
 
-def endless_fragments(port: int, seconds: float) -> None:
+def endless_fragments(prey: Prey) -> Iterator[float]:
     """Send messages in fragments that never end, and start anew when closed."""
     start, more = b"\x01\x81" + bytes(4) + b"[", b"\x00\x81" + bytes(4) + b" "
-    while seconds > 0:
-        began = time.monotonic()
-        peer = Peer(port, PATH)
+    while True:
+        peer = prey.peer()
         with suppress(OSError):
-            peer.sock.sendall(start)
-            for _ in range(1200):
-                peer.sock.send(more)
+            peer.sock.sendall(start + more * 1200)
+        yield 0.02
         peer.close()
-        time.sleep(0.02)
-        seconds -= time.monotonic() - began
 
 
-def odd_messages(port: int, seconds: float) -> None:
+def odd_messages(prey: Prey) -> Iterator[float]:
     """Messages for topics that do not exist, at a steady pace."""
-    peer = Peer(port, PATH)
+    peer = prey.peer()
     burst = text("1", "2", "nowhere", "__proto__", {"constructor": []}) * 20
-    for _ in _until(seconds):
-        peer.sock.sendall(burst)
+    while True:
+        with suppress(OSError):
+            peer.sock.sendall(burst)
+            if not peer.sock.recv(1 << 16):
+                peer = prey.peer()
+        yield 0.01
+
+
+def a_worker_that_floods(prey: Prey) -> Iterator[float]:
+    """Messages that mean nothing, more than a worker may send."""
+    peer = prey.peer("worker")
+    peer.join("worker:queue")
+    peer.sock.setblocking(False)
+    burst = text("1", "2", "worker:queue", "nonsense", {"x": 1}) * 100
+    while True:
+        with suppress(OSError):
+            peer.sock.send(burst)
+        with suppress(OSError):
+            peer.sock.recv(1 << 20)
+        yield 0.01
+
+
+def joins_past_the_limit(prey: Prey) -> Iterator[float]:
+    """Join topic after topic on one connection."""
+    peer = prey.peer("worker")
+    for count in itertools.count():
+        topic = f"run:{count:08}-0000-4000-8000-000000000000"
+        peer.sock.sendall(text(str(count), str(count), topic, "phx_join", {"token": "x"}))
         peer.sock.recv(1 << 16)
-        time.sleep(0.01)
+        yield 0.002
 
 
-def joins_of_ten_thousand_topics(port: int, seconds: float) -> None:
-    """Join topic after topic on one connection, past the limit."""
-    peer = Peer(port, PATH)
-    for count, _ in enumerate(_until(seconds)):
-        peer.sock.sendall(text(str(count), "1", f"room:{count}", "phx_join", {}))
-        peer.sock.recv(1 << 16)
-        time.sleep(0.001)
-
-
-def deep_json(port: int, seconds: float) -> None:
+def deep_json(prey: Prey) -> Iterator[float]:
     """Send what is too deep, and connect again."""
     bad = frame(b"[" * 60_000)
-    for _ in _until(seconds):
-        peer = Peer(port, PATH)
+    while True:
+        peer = prey.peer()
         with suppress(OSError):
             peer.sock.sendall(bad)
             peer.sock.recv(1 << 16)
         peer.close()
-        time.sleep(0.01)
+        yield 0.02
 
 
-def connections_that_are_cut(port: int, seconds: float) -> None:
+def connections_that_are_cut(prey: Prey) -> Iterator[float]:
     """Connect, join, and vanish."""
-    for _ in _until(seconds):
-        peer = Peer(port, PATH)
-        peer.join("room:cut")
+    while True:
+        peer = prey.peer("worker")
+        peer.send("1", "1", "worker:queue", "phx_join", {})
+        yield 0.02
         peer.close()
-        time.sleep(0.005)
 
 
-ATTACKS: Final[dict[str, Callable[[int, float], None]]] = {
+def forged_tokens(prey: Prey) -> Iterator[float]:
+    """Ask for websockets with a token that somebody else signed."""
+    while True:
+        with suppress(PeerError):
+            prey.peer("stranger").close()
+        yield 0.01
+
+
+def requests_without_a_token(prey: Prey) -> Iterator[float]:
+    """Ask the API on one connection, without a token."""
+    asked = prey.tcp()
+    while True:
+        asked.sendall(b"GET /api/runs HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked.recv(1 << 16)
+        yield 0.005
+
+
+ATTACKS: Final[dict[str, Attack]] = {
     "fifty that do not read": fifty_that_do_not_read,
     "two hundred half requests": half_requests,
     "fragments without end": endless_fragments,
     "odd messages": odd_messages,
-    "joins past the limit": joins_of_ten_thousand_topics,
+    "a worker that floods": a_worker_that_floods,
+    "joins past the limit": joins_past_the_limit,
     "too deep JSON": deep_json,
     "connections that are cut": connections_that_are_cut,
+    "forged tokens": forged_tokens,
+    "requests without a token": requests_without_a_token,
 }
 
 
-def p99(peer: Peer, seconds: float) -> float:
-    """Milliseconds that the slowest hundredth of the answers took at least."""
-    question = text("1", "2", "room:1", "echo", {"text": "x" * 64})
-    times: list[float] = []
-    due = time.perf_counter()
-    for _ in _until(seconds):
-        time.sleep(max(0.0, due - time.perf_counter()))
-        due += PACE
-        asked = time.perf_counter()
-        peer.sock.sendall(question)
-        peer.receive()
-        times.append(time.perf_counter() - asked)
-    return quantile(times, 0.99) * 1e3
-
-
 @contextmanager
-def attacking(name: str, port: int, seconds: float) -> Generator[None]:
-    """Let an attack go on beside the block."""
-    words = [sys.executable, "-m", "benchmarks.attacks", name, str(port), str(seconds)]
-    process = subprocess.Popen(words)
-    time.sleep(1.0)
+def attacker(stage: Stage, name: str) -> Generator["subprocess.Popen[bytes]"]:
+    """A process that attacks, from the first step on, for as long as the block runs."""
+    words = [sys.executable, "-m", "benchmarks.attacks", name, str(stage.server.port)]
+    tokens = [stage.user_token(), stage.worker_token("attacker")]
+    process = subprocess.Popen([*words, *tokens], stdout=subprocess.PIPE)
     try:
-        yield
+        if process.stdout is None or not process.stdout.readline():
+            raise RuntimeError(f"the attack {name!r} did not begin")
+        yield process
     finally:
-        process.terminate()
+        process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
-def measure(server: Server, name: str, *, seconds: float, repeat: int) -> Effect:
-    """Measure with and without an attack, in turns."""
-    quiet: list[float] = []
-    attacked: list[float] = []
-    for _ in range(repeat):
-        peer = Peer(server.port, PATH)
-        peer.join("room:1")
-        quiet.append(p99(peer, seconds))
-        with attacking(name, server.port, seconds + 5):
-            attacked.append(p99(peer, seconds))
-        peer.close()
-    changes = [with_it / without for without, with_it in zip(quiet, attacked, strict=True)]
-    return Effect(
-        name, statistics.median(quiet), statistics.median(attacked), statistics.median(changes)
-    )
+class _Notes:
+    """Times of answers and processor time of the server, with the attack and without."""
+
+    def __init__(self) -> None:
+        self.times: dict[tuple[str, bool], list[float]] = {}
+        self.cpu = {False: 0.0, True: 0.0}
+
+    def add(self, attacked: bool, times: dict[str, list[float]], cpu: float) -> None:
+        for who, each in times.items():
+            self.times.setdefault((who, attacked), []).extend(each)
+        self.cpu[attacked] += cpu
+
+    def p99(self, who: str, attacked: bool) -> float:
+        return quantile(self.times[who, attacked], 0.99) * 1e3
+
+
+def _once(stage: Stage, name: str, seconds: float) -> _Notes:
+    """Measure for some seconds with the attack, and as many without, in turns."""
+    notes = _Notes()
+    slices = max(2, round(2 * seconds / SLICE))
+    length = SLICE + SETTLING
+    with (
+        paced(stage, WORKERS, DASHBOARDS, PACE, (slices + 2) * length) as load,
+        attacker(stage, name) as process,
+    ):
+        load.run(SLICE)
+        for number in range(slices):
+            attacked = number % 2 == 0
+            process.send_signal(signal.SIGCONT if attacked else signal.SIGSTOP)
+            load.run(SETTLING)
+            load.forget()
+            began = stage.server.cpu()
+            load.run(SLICE)
+            notes.add(attacked, load.times(), stage.server.cpu() - began)
+    return notes
+
+
+def measure(stage: Stage, name: str, *, seconds: float, repeat: int) -> list[Effect]:
+    """Measure what one attack does to workers and to dashboards."""
+    all_notes = [_once(stage, name, seconds) for _ in range(repeat)]
+    costs = [(one.cpu[True] - one.cpu[False]) / seconds for one in all_notes]
+    effects: list[Effect] = []
+    for who in ("workers", "dashboards"):
+        pairs = [(one.p99(who, False), one.p99(who, True)) for one in all_notes]
+        effects.append(
+            Effect(
+                attack=name,
+                who=who,
+                quiet_ms=statistics.median(quiet for quiet, _ in pairs),
+                attacked_ms=statistics.median(attacked for _, attacked in pairs),
+                change=statistics.median(attacked / quiet for quiet, attacked in pairs),
+                cpu=statistics.median(costs),
+            )
+        )
+    return effects
 
 
 def show(effects: list[Effect]) -> None:
     """Print a table."""
-    table = Table("attack", "p99 quiet", "p99 attacked", "change", "goal")
+    goal = f"≤ {GOAL - 1:+.0%}"
+    table = Table("attack", "who", "p99 quiet", "p99 attacked", "change", "goal", "core")
     for effect in effects:
         row = (f"{effect.quiet_ms:.2f} ms", f"{effect.attacked_ms:.2f} ms")
-        table.add_row(effect.attack, *row, f"{effect.change - 1:+.0%}", f"≤ {GOAL - 1:+.0%}")
+        change = f"{effect.change - 1:+.0%}"
+        table.add_row(effect.attack, effect.who, *row, change, goal, f"{effect.cpu:.1%}")
     Console().print(table)
 
 
-if __name__ == "__main__":
-    # The client shares its core with the attacker: it is to wait for the server, not for that one.
+def attack() -> None:
+    """Be the attacker, until killed."""
+    name, port, user, worker = sys.argv[1:]
+    # The load shares its core with the attacker: it is to wait for the server, not for that one.
     os.nice(19)
-    ATTACKS[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3]))
+    for count, pause in enumerate(ATTACKS[name](Prey(int(port), user, worker))):
+        if count == 0:
+            sys.stdout.write("attacking\n")
+            sys.stdout.flush()
+        time.sleep(pause)
+
+
+if __name__ == "__main__":
+    attack()

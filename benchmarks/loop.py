@@ -33,11 +33,16 @@ class Loop:
             peer.sock.setblocking(False)
             self._epoll.register(number, select.EPOLLIN)
 
-    def run(self, deadline: float) -> None:
-        """Read until the monotonic time of the deadline."""
+    def run(self, deadline: float, tick: Callable[[], float] = lambda: _WAIT) -> None:
+        """Read until the monotonic time of the deadline.
+
+        Args:
+            deadline: When to end.
+            tick: Called before each wait; says how many seconds that may last.
+        """
         buffer, peers, received = self._buffer, self._peers, self._received
         while time.monotonic() < deadline:
-            for number, _ in self._epoll.poll(_WAIT):
+            for number, _ in self._epoll.poll(tick()):
                 peer = peers[number]
                 size = peer.sock.recv_into(buffer)
                 if not size:

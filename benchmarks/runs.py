@@ -1,18 +1,14 @@
-"""Whole runs: workers report runs that they have claimed, dashboards watch the project.
-
-A walk is a join, 14 messages (run:start, step:start, 10 times run:log, step:complete,
-run:complete) and a leave. As with a real worker, each message waits for the reply to the last one.
-"""
+"""Whole runs: workers report runs that they have claimed, dashboards watch the project."""
 
 import asyncio
 import base64
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any, Final
-from uuid import UUID, uuid4
+from typing import Final
+from uuid import UUID
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -22,7 +18,8 @@ import migrations
 from benchmarks.loop import Loop, quantile
 from benchmarks.process import Server, running
 from benchmarks.report import Figures
-from benchmarks.wire import Peer, PeerError, split, text
+from benchmarks.walking import Run, Worker
+from benchmarks.wire import Peer, PeerError
 from handlers.config import Settings
 from handlers.run_tokens import RunTokens, UserTokens, WorkerTokens
 from handlers.spec import ProjectSpec, parse_spec
@@ -33,8 +30,6 @@ from schema.refused import Refused
 from schema.repo import Repo
 from schema.work_orders import NewWorkOrder
 
-LOGS: Final = 10
-MESSAGES: Final = LOGS + 4
 FASTEST: Final = 900
 """Runs per second that are prepared for; a faster server runs out of them."""
 
@@ -42,98 +37,11 @@ _FOLDER: Final = Path(".channel_server") / "bench-postgres"
 _HOUR: Final = 3600.0
 _BATCH: Final = 100
 
-ClaimedToken = tuple[UUID, str]
-
 
 class _Stored(msgspec.Struct, frozen=True):
     project: UUID
     trigger: UUID
     job: UUID
-
-
-class _Worker:
-    """One connection, and where in its walk it is."""
-
-    __slots__ = ("_buffer", "_messages", "_ref", "_sent", "done", "peer", "times")
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.done = 0
-        self.times: list[float] = []
-        self._messages: Iterator[tuple[str, str, Any]] = iter(())
-        self._ref = 10
-        self._sent = 0.0
-        self._buffer = b""
-
-    def walk(self, run: ClaimedToken, job: UUID) -> None:
-        """Begin a run."""
-        self._messages = _walk(*run, job)
-        self._next()
-
-    def _next(self) -> bool:
-        message = next(self._messages, None)
-        if message is None:
-            return False
-        topic, event, payload = message
-        self._ref += 1
-        self._sent = time.perf_counter()
-        self.peer.sock.sendall(text("1", str(self._ref), topic, event, payload))
-        return True
-
-    def received(self, data: memoryview) -> bool:
-        """Take replies; whether the run is over."""
-        self._buffer += data
-        over = False
-        while (found := split(self._buffer)) is not None:
-            payload, used = found
-            self._buffer = self._buffer[used:]
-            if b'"phx_reply"' not in payload[:120]:
-                continue
-            if b'"status":"ok"' not in payload:
-                raise PeerError(payload.decode())
-            self.times.append(time.perf_counter() - self._sent)
-            over = not self._next()
-        return over
-
-
-def _walk(run_id: UUID, token: str, job: UUID) -> Iterator[tuple[str, str, Any]]:
-    topic, step = f"run:{run_id}", str(uuid4())
-    yield topic, "phx_join", {"token": token}
-    yield topic, "run:start", {"timestamp": _now()}
-    yield topic, "step:start", {"step_id": step, "job_id": str(job), "timestamp": _now()}
-    for number in range(LOGS):
-        yield (
-            topic,
-            "run:log",
-            {
-                "message": [f"line {number} of what a job has to say", {"number": number}],
-                "source": "JOB",
-                "level": "info",
-                "timestamp": _now(),
-                "step_id": step,
-            },
-        )
-    yield (
-        topic,
-        "step:complete",
-        {
-            "step_id": step,
-            "reason": "success",
-            "output_dataclip_id": str(uuid4()),
-            "output_dataclip": '{"data":{"answer":42}}',
-            "timestamp": _now(),
-        },
-    )
-    yield (
-        topic,
-        "run:complete",
-        {"reason": "success", "final_state": {"data": {"answer": 42}}, "timestamp": _now()},
-    )
-    yield topic, "phx_leave", {}
-
-
-def _now() -> str:
-    return str(time.time_ns() // 1000)
 
 
 class Stage:
@@ -164,9 +72,9 @@ class Stage:
         begin: Callable[[], None] = lambda: None,
     ) -> Figures:
         """Let workers walk runs for some seconds; ``begin`` is called when they are measured."""
-        pending = iter(asyncio.run(self._claim(int(FASTEST * (seconds + 1)))))
-        walking = {peer: _Worker(peer) for peer in self._workers(workers)}
-        watching = self._dashboards(dashboards)
+        pending = iter(self.claimed(int(FASTEST * (seconds + 1))))
+        walking = {peer: Worker(peer) for peer in self.workers(workers)}
+        watching = self.dashboards(dashboards)
 
         def received(peer: Peer, size: int) -> None:
             worker = walking.get(peer)
@@ -174,11 +82,11 @@ class Stage:
                 worker.done += 1
                 next_run(worker)
 
-        def next_run(worker: _Worker) -> None:
+        def next_run(worker: Worker) -> None:
             run = next(pending, None)
             if run is None:
                 raise PeerError("all prepared runs are walked: raise FASTEST")
-            worker.walk(run, self._stored.job)
+            worker.walk(run)
 
         loop = Loop([*walking, *watching], received)
         for worker in walking.values():
@@ -200,19 +108,32 @@ class Stage:
             cpu_us=cpu / done * 1e6,
         )
 
+    def user_token(self) -> str:
+        """A token of somebody who may watch the project."""
+        tokens = UserTokens(self._settings.user_key())
+        return tokens.issue("benchmark", [self._stored.project], "viewer", _HOUR)
+
+    def worker_token(self, name: str) -> str:
+        """A token of a worker."""
+        return WorkerTokens(self._settings.worker_secret).issue(name)
+
+    def claimed(self, count: int) -> list[Run]:
+        """So many new runs, claimed."""
+        return asyncio.run(self._claim(count))
+
     @staticmethod
-    def _done(walking: dict[Peer, _Worker]) -> int:
+    def _done(walking: dict[Peer, Worker]) -> int:
         return sum(worker.done for worker in walking.values())
 
-    def _workers(self, count: int) -> list[Peer]:
-        tokens = WorkerTokens(self._settings.worker_secret)
+    def workers(self, count: int) -> list[Peer]:
+        """Connections of so many workers."""
         path = "/worker/websocket?api_version=1.2&vsn=2.0.0&token="
-        return [Peer(self.server.port, path + tokens.issue(f"worker-{n}")) for n in range(count)]
+        tokens = [self.worker_token(f"worker-{n}") for n in range(count)]
+        return [Peer(self.server.port, path + token) for token in tokens]
 
-    def _dashboards(self, count: int) -> list[Peer]:
-        tokens = UserTokens(self._settings.user_key())
-        token = tokens.issue("benchmark", [self._stored.project], "viewer", _HOUR)
-        path = f"/socket/websocket?token={token}&vsn=2.0.0"
+    def dashboards(self, count: int) -> list[Peer]:
+        """Connections of so many dashboards, which watch the project."""
+        path = f"/socket/websocket?token={self.user_token()}&vsn=2.0.0"
         peers = [Peer(self.server.port, path) for _ in range(count)]
         for peer in peers:
             peer.join(f"project:{self._stored.project}")
@@ -229,7 +150,7 @@ class Stage:
         workflow = stored.workflows[0]
         return _Stored(stored.id, workflow.triggers["webhook"], workflow.jobs["job"])
 
-    async def _claim(self, count: int) -> list[ClaimedToken]:
+    async def _claim(self, count: int) -> list[Run]:
         """Create runs and claim them."""
         repo = await Repo.connect(self._settings.database_url, max_size=8)
         tokens = RunTokens(self._settings.private_key_pem())
@@ -237,12 +158,13 @@ class Stage:
             for start in range(0, count, _BATCH):
                 many = range(start, min(start + _BATCH, count))
                 await asyncio.gather(*(self._create(repo) for _ in many))
-            claimed: list[ClaimedToken] = []
+            claimed: list[Run] = []
+            job = self._stored.job
             while len(claimed) < count:
                 claims = await queue.claim(repo, _BATCH, "benchmark", "benchmark")
                 if isinstance(claims, Refused) or not claims.runs:
                     raise PeerError(f"cannot claim: {claims}")
-                claimed += [(run.id, tokens.issue(run.owner, _HOUR)) for run in claims.runs]
+                claimed += [Run(run.id, tokens.issue(run.owner, _HOUR), job) for run in claims.runs]
             return claimed
         finally:
             await repo.close()

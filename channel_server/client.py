@@ -247,11 +247,20 @@ class Client:
         Raises:
             Disconnected: There is no connection.
         """
-        if self._wire is None:
+        wire = self._wire
+        if wire is None:
             raise Disconnected(None, "not connected")
         if self._observer is not None:
             self._observer.sent(frame)
-        await self._wire.send(encode(frame, V2))
+        try:
+            await wire.send(encode(frame, V2))
+        except Disconnected:
+            # Who sends may know before the task that reads does. A join that saw the connection
+            # as open until then would try again at once, for ever, and never let that task run.
+            if self._wire is wire:
+                self._wire = None
+                self._opened.clear()
+            raise
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine until it ends or the client closes."""

@@ -186,6 +186,25 @@ async def test_what_waited_is_lost_when_the_connection_goes_with_the_join(play: 
     await join
 
 
+@pytest.mark.timeout(2 * PATIENCE)
+async def test_a_join_before_the_loss_is_noticed_waits_for_the_next_connection(play: Play) -> None:
+    vanish = asyncio.Event()
+
+    async def wait_and_vanish(side: Side) -> None:
+        await vanish.wait()
+        side.connection.transport.abort()
+
+    client = await play(wait_and_vanish, accept_and_wait)
+    wire = client._wire
+    assert wire is not None
+    vanish.set()
+    while wire.close_code is None:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # from here on a send fails without waiting for anything
+    assert client.connected, "the task that reads was not told yet"
+    await client.channel("room:1").join()
+
+
 async def test_a_close_of_the_server_fails_what_waits_for_a_reply(play: Play) -> None:
     async def close(side: Side) -> None:
         join = await side.accept()
