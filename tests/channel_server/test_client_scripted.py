@@ -198,7 +198,7 @@ async def test_a_join_before_the_loss_is_noticed_waits_for_the_next_connection(p
     wire = client._wire
     assert wire is not None
     vanish.set()
-    while wire.close_code is None:
+    while wire.close_code is None:  # noqa: ASYNC110 (nothing tells of it)
         await asyncio.sleep(0)
     await asyncio.sleep(0)  # from here on a send fails without waiting for anything
     assert client.connected, "the task that reads was not told yet"
