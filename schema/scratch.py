@@ -27,7 +27,8 @@ from schema.embedded import EmbeddedPostgres
 from schema.repo import connect
 
 _T = TypeVar("_T")
-_SETTINGS: Final = {"max_connections": "200"}
+# Each process of a session keeps the connections of its applications, pools and children.
+_SETTINGS: Final = {"max_connections": "500"}
 _serial: Final = itertools.count(1)
 _watchdogs: Final[list["subprocess.Popen[bytes]"]] = []
 

@@ -21,6 +21,9 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import SERVERS, Plan
 from tests.schema.world import World
 
+_PATIENCE: Final = 5.0
+"""Seconds until a task that has not ended counts as left behind."""
+
 CALM: Final = 45.0
 """Seconds in which everything must have come to its end after the last trouble."""
 
@@ -32,6 +35,14 @@ _LEFT = """SELECT (SELECT count(*) FROM runs WHERE state IN ('available', 'claim
 CONNECTIONS = ("channel_server_connections{", "channel_server_connections ")
 _SESSIONS = """SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+async def _left(tasks: "set[asyncio.Task[Any]]") -> list[str]:
+    """What of these tasks does not end: what was cancelled last may not have ended yet."""
+    if not tasks:
+        return []
+    _, left = await asyncio.wait(tasks, timeout=_PATIENCE)
+    return sorted(str(task.get_coro()) for task in left)
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
@@ -99,7 +110,7 @@ class Chaos:
 
     async def play(self) -> Verdict:
         """Play, wait for the end of all runs, and check."""
-        tasks = len(asyncio.all_tasks())
+        others = asyncio.all_tasks()
         async with self.cluster.running():
             world = await self._provision()
             before = [Resources.of(server) for server in self.cluster.servers]
@@ -111,8 +122,8 @@ class Chaos:
                 await dashboard.close()
             await self._afterwards(before)
             self._summarise(stored)
-        left = len(asyncio.all_tasks()) - tasks
-        self._expect(left == 0, f"8: {left} tasks of clients are left")
+        left = await _left(asyncio.all_tasks() - others)
+        self._expect(not left, f"8: tasks of clients are left: {left}")
         return self._verdict
 
     async def _provision(self) -> World:

@@ -70,11 +70,16 @@ async def worker(
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
-    async with asyncio.timeout(30):
-        assert (await process.stderr.readline()).strip() == b"worker: ready"
-    yield process
-    if process.returncode is None:
-        process.terminate()
-    async with asyncio.timeout(30):
-        said = await process.stderr.read()
-        assert await process.wait() == 0, said.decode()
+    try:
+        async with asyncio.timeout(30):
+            assert (await process.stderr.readline()).strip() == b"worker: ready"
+        yield process
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(30):
+            said = await process.stderr.read()
+            assert await process.wait() == 0, said.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
