@@ -27,8 +27,8 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_frame_bytes: Largest message, in bytes, after reassembly and inflation (64 KiB). A
             larger one closes the connection with 1009.
-        max_fragments: Most frames of one fragmented message, empty ones included (1024). More
-            close the connection with 1009.
+        max_fragments: Most frames of one fragmented message, empty ones included (128: browsers
+            send 64 KiB in one or two). More close the connection with 1009.
         message_deadline: Seconds from the first byte of a message to its last (30). Later closes
             the connection with 1008.
         json_depth: Deepest nesting of a JSON message, the message itself included (64). Deeper
@@ -72,7 +72,7 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_frame_bytes: int = 64 * KIB
-    max_fragments: int = 1024
+    max_fragments: int = 128
     message_deadline: float = 30.0
     json_depth: int = 64
     max_topics: int = 100

@@ -120,6 +120,7 @@ def worker_limits(settings: Settings) -> SocketLimits:
     return SocketLimits(
         max_frame_bytes=size,
         max_send_queue_bytes=2 * size,
+        max_fragments=1024,
         message_deadline=120.0,
         json_depth=256,
         max_topics=1000,

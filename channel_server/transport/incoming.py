@@ -24,8 +24,8 @@ from channel_server.transport.quiet import QUIET
 
 log = get_logger(__name__)
 
-SLICE: Final = 256
-"""Messages of one connection that are handled before others get their turn."""
+SLICE: Final = 64
+"""Messages of one connection that are handled before others get their turn: about a millisecond."""
 
 _UTF8_ERROR: Final = (1007, "invalid UTF-8", "utf8")
 _FRAGMENTS_ERROR: Final = (1009, "too many fragments", "fragments")

@@ -107,8 +107,11 @@ class Target:
         for socket in self.sockets:
             await socket.close()
         await self.world.rows(
-            "UPDATE runs SET state = 'cancelled', finished_at = now()"
-            " WHERE state IN ('available', 'claimed', 'started') RETURNING id"
+            # In the order in which the gateway locks them, which may still be busy with some.
+            "WITH open AS MATERIALIZED (SELECT id FROM runs"
+            " WHERE state IN ('available', 'claimed', 'started') ORDER BY id FOR NO KEY UPDATE)"
+            " UPDATE runs SET state = 'cancelled', finished_at = now() FROM open"
+            " WHERE runs.id = open.id RETURNING runs.id"
         )
         self.raws.clear()
         self.sockets.clear()
