@@ -22,13 +22,15 @@ LEAST_STEPS = 0.6 * STEPS
 """What a sequence has on the average, shorter ones and those that hypothesis cuts included."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stage(postgres_server: Scratch) -> Iterator[Stage]:
     url = postgres_server.create()
     made = Stage(url).open()
-    yield made
-    made.close()
-    postgres_server.drop(url)
+    try:
+        yield made
+    finally:
+        made.close()
+        postgres_server.give_back(url)
 
 
 @pytest.mark.long
