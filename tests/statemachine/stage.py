@@ -37,8 +37,8 @@ SELECT r.id, r.state, r.version, r.lease_epoch AS epoch, r.joined_at IS NOT NULL
   (SELECT coalesce(array_agg(ARRAY[s.id::text, s.exit_reason,
       ((s.finished_at IS NULL) <> (s.exit_reason IS NULL))::text]), '{}')
     FROM run_steps rs JOIN steps s ON s.id = rs.step_id WHERE rs.run_id = r.id) AS steps,
-  (SELECT coalesce(array_agg(ARRAY[n.version::text, n.event, n.line::text] ORDER BY n.version), '{}')
-    FROM (SELECT version, event, NULL::uuid AS line FROM run_events WHERE run_id = r.id
+  (SELECT array_agg(ARRAY[n.version::text, n.event, n.line::text] ORDER BY n.version) FROM (
+    SELECT version, event, NULL::uuid AS line FROM run_events WHERE run_id = r.id
     UNION ALL SELECT version, 'logs', id FROM log_lines WHERE run_id = r.id) n) AS told
 FROM runs r JOIN work_orders w ON w.id = r.work_order_id"""
 """Each run with its steps (id, exit reason, whether closed by halves) and its changes (version,
