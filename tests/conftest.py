@@ -7,13 +7,18 @@ from hypothesis import HealthCheck, settings
 from pytest_asyncio import fixture as async_fixture
 
 from schema.repo import Repo
-from tests import plain_logs
+from tests import plain_logs, tracing
 from tests.kept_repos import KeptRepos
 
 # A busy machine is no fault of a strategy: only what is found counts, not how long it took.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 plain_logs.use()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch coverage off where it does not count."""
+    tracing.use(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

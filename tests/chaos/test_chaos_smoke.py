@@ -16,7 +16,6 @@ SECONDS = 20.0
 
 
 @pytest.mark.long
-@pytest.mark.thorough
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 async def test_nothing_acknowledged_is_lost_or_doubled_whatever_goes_wrong(
