@@ -1,6 +1,6 @@
 """Seeded fault injection: whatever happens at whichever step, the totals are those of a quiet run.
 
-Each schedule runs two ingests of one scope with one to three entry types each, three jobs at a
+Each schedule runs two ingests of one scope with one or two entry types each, three jobs at a
 time, and injects one to three faults: a raise, a cancellation, lost connections, a job taken over
 by another owner, a heartbeat that stalls. So recalculations of one ingest ask for the aggregation
 that the other ingest's asked for, while it waits, runs, or fails.
@@ -20,7 +20,7 @@ from pipelines.run import RunEnd
 from pipelines.runner import Runner
 from pipelines.storage import jobs as job_storage
 from pipelines.storage import polling
-from pipelines.storage.connection import Pool, is_outage
+from pipelines.storage.connection import Connection, Pool, is_outage
 from pipelines.storage.recovery import recover_job, sweep_stuck_running_jobs
 
 STEPS = ("claimed", "handled", "finished", "chained", "committing")
@@ -30,6 +30,7 @@ AT_ONCE = 3
 WINDOW = timedelta(seconds=0.6)
 CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'victim'"""
+ACTIVE = "SELECT EXISTS (SELECT 1 FROM pipeline_jobs WHERE state <> 'FINISHED')"
 
 
 class InjectedError(Exception):
@@ -37,18 +38,25 @@ class InjectedError(Exception):
 
 
 class Schedule:
-    """One seed: which faults at which step of the how-manieth job."""
+    """One seed: which faults at which step of the how-manieth job.
 
-    def __init__(self, seed: int, lab: Lab, pool: Pool) -> None:
+    Args:
+        seed: Of what is random.
+        lab: A database with the toy tables.
+        pool: For the runner; its connections may be cut.
+        control: A connection for what polls and checks, one thing after the other.
+    """
+
+    def __init__(self, seed: int, lab: Lab, pool: Pool, control: Connection) -> None:
         self.random = random.Random(seed)
         self.year = 1_000 + seed
         self.lab = lab
-        self.pool = pool
+        self.control = control
         self.seen: dict[str, int] = dict.fromkeys(STEPS, 0)
         self.faults: dict[tuple[str, int], str] = {}
         for _ in range(self.random.randint(1, 3)):
             place = (self.random.choice(STEPS), self.random.randint(1, 5))
-            weights = (4, 4, 4, 4, 1)
+            weights = (4, 4, 2, 4, 1)
             self.faults[place] = self.random.choices(KINDS, weights)[0]
         self.fired: list[str] = []
         self.tasks: dict[int, asyncio.Task[Any]] = {}
@@ -61,7 +69,7 @@ class Schedule:
         self.values = [
             {
                 str(first + det): self.random.randint(1, 9)
-                for det in range(self.random.randint(1, 3))
+                for det in range(self.random.randint(1, 2))
             }
             for first in (1, 11)
         ]
@@ -104,8 +112,7 @@ class Schedule:
             data_entry_type_id=int(min(values)),
             config={"values": values},
         )
-        async with self.lab.pool.acquire() as connection:
-            made = await job_storage.submit(connection, new)
+        made = await job_storage.submit(self.control, new)
         return made.pipeline_id, values
 
     async def play(self) -> None:
@@ -118,43 +125,43 @@ class Schedule:
             await self.drain()
 
     async def _failed(self, pipeline_id: UUID) -> bool:
-        async with self.lab.pool.acquire() as connection:
-            snapshot = await read_snapshot(connection, pipeline_id, self.lab.registry.chain)
+        snapshot = await read_snapshot(self.control, pipeline_id, self.lab.registry.chain)
         assert snapshot is not None
         assert snapshot.progress.done, self.fired
+        if not snapshot.progress.has_error:
+            assert snapshot.progress.status is PipelineStatus.SUCCESS, self.fired
         return snapshot.progress.has_error
 
     async def drain(self) -> None:
         while True:
-            async with self.lab.pool.acquire() as connection:
-                if not self.tasks:
-                    await self._sweep(connection)
-                found = []
-                if len(self.tasks) < AT_ONCE:
-                    found = await polling.next_jobs(
-                        connection,
-                        AT_ONCE - len(self.tasks),
-                        without=self.tasks,
-                        job_types=self.lab.registry.job_types,
-                    )
+            if not self.tasks:
+                await self._sweep()
+            found = []
+            if len(self.tasks) < AT_ONCE:
+                found = await polling.next_jobs(
+                    self.control,
+                    AT_ONCE - len(self.tasks),
+                    without=self.tasks,
+                    job_types=self.lab.registry.job_types,
+                )
             self.random.shuffle(found)
             for job_id in found:
                 self.tasks[job_id] = asyncio.create_task(self.runner.run_job(job_id))
             if not self.tasks:
-                if not await self.lab.active():
+                if not await self.control.fetchval(ACTIVE):
                     return
                 continue
             done, _ = await asyncio.wait(self.tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             for job_id in [key for key, task in self.tasks.items() if task in done]:
                 self._ended(self.tasks.pop(job_id))
 
-    async def _sweep(self, connection: Any) -> None:
+    async def _sweep(self) -> None:
         # Nobody works: a lock that is left belongs to nobody.
-        await connection.execute(
+        await self.control.execute(
             "UPDATE pipeline_jobs SET locked_at = NULL WHERE state = 'RUNNING' AND year = $1",
             self.year,
         )
-        await sweep_stuck_running_jobs(connection, timedelta(hours=1))
+        await sweep_stuck_running_jobs(self.control, timedelta(hours=1))
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         if task.cancelled():
@@ -165,13 +172,13 @@ class Schedule:
         assert error is not None or task.result().end in set(RunEnd)
 
     async def check(self) -> None:
-        lab, year = self.lab, self.year
+        control, year = self.control, self.year
         expected = {int(det): value for values in self.values for det, value in values.items()}
-        rows = await lab.fetch("SELECT det, value FROM toy_inputs WHERE year = $1", year)
+        rows = await control.fetch("SELECT det, value FROM toy_inputs WHERE year = $1", year)
         assert {row["det"]: int(row["value"]) for row in rows} == expected, self.fired
-        total = await lab.value("SELECT total FROM toy_totals WHERE year = $1", year)
+        total = await control.fetchval("SELECT total FROM toy_totals WHERE year = $1", year)
         assert total == 2 * sum(expected.values()), self.fired
-        rows = await lab.fetch(
+        rows = await control.fetch(
             "SELECT id, state, result, e.job_id FROM pipeline_jobs"
             " LEFT JOIN toy_effects e ON e.job_id = id WHERE year = $1",
             year,
@@ -179,11 +186,6 @@ class Schedule:
         for row in rows:
             assert row["state"] == JobState.FINISHED, self.fired
             assert (row["job_id"] is not None) == (row["result"] != "ERROR"), self.fired
-        for pipeline_id, _values in self.submitted:
-            async with lab.pool.acquire() as connection:
-                snapshot = await read_snapshot(connection, pipeline_id, lab.registry.chain)
-            assert snapshot is not None
-            assert snapshot.progress.status is PipelineStatus.SUCCESS, self.fired
 
 
 @pytest.mark.long
@@ -193,12 +195,15 @@ async def test_totals_equal_those_of_an_undisturbed_run(lab: Lab, group: int) ->
     pool = await open_pool(lab.url, concurrency=4, application_name="victim")
     fired = 0
     try:
-        for seed in range(group * EACH, (group + 1) * EACH):
-            schedule = Schedule(seed, lab, pool)
-            async with asyncio.timeout(20):
-                await schedule.play()
-                await schedule.check()
-            fired += len(schedule.fired)
+        async with lab.pool.acquire() as control:
+            # It asks the same hundreds of times: to plan that once is enough.
+            await control.execute("SET plan_cache_mode = force_generic_plan")
+            for seed in range(group * EACH, (group + 1) * EACH):
+                schedule = Schedule(seed, lab, pool, control)
+                async with asyncio.timeout(20):
+                    await schedule.play()
+                    await schedule.check()
+                fired += len(schedule.fired)
     finally:
         pool.terminate()
     assert fired > EACH / 2
