@@ -6,6 +6,7 @@ tables on a new connection than most of these tests take.
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from pipelines import Engine, EngineSettings, Registry, open_pool
@@ -99,6 +100,16 @@ class JobsLab:
     async def value(self, sql: str, *args: Any) -> Any:
         """Run SQL and return its first value."""
         return await self.pool.fetchval(sql, *args)
+
+    async def pass_window(self, by: timedelta = timedelta(hours=2)) -> None:
+        """Make the locks of running jobs old, as if nobody had refreshed them for so long.
+
+        What a killed process had under way is rolled back by then.
+        """
+        await self.pool.execute(
+            "UPDATE pipeline_jobs SET locked_at = locked_at - $1::interval WHERE state = 'RUNNING'",
+            by,
+        )
 
     async def blocked(self) -> None:
         """Wait until some statement on this database waits for a lock."""

@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-from datetime import timedelta
 
 import emissions_child
 import pytest
-from emissions_lab import PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab, settings
+from emissions_lab import PROCESS, PURCHASE, SAMPLE, YEAR, EmissionsLab
 
 from handlers.emissions.dispatch import report_module
 from handlers.emissions.inputs import store_input
@@ -15,7 +14,7 @@ from pipelines.storage import jobs as job_storage
 from tests.forked import forked
 
 STEPS = ("claimed", "handled", "finished", "chained", "committing")
-WINDOW = 1.0
+WINDOW = 60.0
 
 
 @pytest.mark.long
@@ -34,10 +33,8 @@ async def test_w17_killed_process_loses_and_doubles_nothing(
         await child.ready()
         pipelines = [await submit(emissions, None), await submit(emissions, "U-100")]
         assert await child.wait() == -signal.SIGKILL
-    window = timedelta(seconds=WINDOW)
-    engine = await emissions.engine(
-        settings=settings(stale_window=window, poll_interval=window / 4)
-    )
+    await emissions.pass_window()
+    engine = await emissions.engine()
     for submitted in pipelines:
         snapshot = await emissions.ended(engine, submitted)
         assert snapshot.progress.status is PipelineStatus.SUCCESS, snapshot.progress

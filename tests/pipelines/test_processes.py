@@ -14,6 +14,7 @@ from tests.forked import forked
 from tests.waiting import until
 
 WINDOW = 2.0
+LONG = 60.0
 POLL = 0.5
 
 
@@ -21,16 +22,15 @@ POLL = 0.5
 @pytest.mark.thorough
 @pytest.mark.parametrize("step", ["claimed", "handled", "finished", "chained", "committing"])
 async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, step: str) -> None:
-    async with forked(toy_child.serve, lab.url, WINDOW, 4, step) as process:
+    async with forked(toy_child.serve, lab.url, LONG, 4, step) as process:
         await process.ready()
         submitted = await lab.submit(
             "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
         )
         assert await process.wait() == -signal.SIGKILL
     assert (await lab.job(submitted.job_id)).state is JobState.RUNNING
-    engine = await lab.started(
-        settings=fast(stale_window=timedelta(seconds=WINDOW), poll_interval=timedelta(seconds=POLL))
-    )
+    await lab.pass_window()
+    engine = await lab.started()
     await lab.quiet(engine)
     assert await lab.value("SELECT total FROM toy_totals") == 6
     assert await lab.value("SELECT count(*) FROM toy_effects") == 4
