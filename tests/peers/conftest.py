@@ -4,29 +4,33 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import fixture as async_fixture
 
 from channel_server.endpoint import Endpoint, Mount
 from channel_server.testing.rooms import RoomSocket
-from tests.peers.peer_process import PeerProcess, StartPeer
+from tests.peers.peer_process import Everybody, PeerProcess, StartPeer
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture
-async def rooms() -> AsyncIterator[Endpoint]:
+@asynccontextmanager
+async def serving() -> AsyncGenerator[Endpoint]:
     """A server of the rooms that clients are tested in."""
     endpoint = Endpoint([Mount("/socket", RoomSocket)], port=0, drain_window=0)
     await endpoint.start()
-    yield endpoint
-    await endpoint.stop(drain=False)
+    try:
+        yield endpoint
+    finally:
+        await endpoint.stop(drain=False)
 
 
-@pytest.fixture
-async def start_peer() -> AsyncIterator[StartPeer]:
+@asynccontextmanager
+async def starting() -> AsyncGenerator[StartPeer]:
     """A function that starts a client: `phoenix`, `phoenix-channels` or `phxsocket`."""
     started: list[PeerProcess] = []
 
@@ -44,9 +48,38 @@ async def start_peer() -> AsyncIterator[StartPeer]:
         await started[-1].wait(event="open")
         return started[-1]
 
-    yield start
-    for peer in started:
-        await peer.stop()
+    try:
+        yield start
+    finally:
+        for peer in started:
+            await peer.stop()
+
+
+@async_fixture
+async def rooms() -> AsyncIterator[Endpoint]:
+    """A server for one test, which may stop it."""
+    async with serving() as endpoint:
+        yield endpoint
+
+
+@async_fixture
+async def start_peer() -> AsyncIterator[StartPeer]:
+    """Starts clients for one test, see :func:`starting`."""
+    async with starting() as start:
+        yield start
+
+
+@async_fixture(scope="module")
+async def everybody() -> AsyncIterator[Everybody]:
+    """One client of each library that the module asks for."""
+    async with serving() as rooms, starting() as start:
+        yield Everybody(rooms, start)
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """The topic of a test."""
+    return f"room:{request.node.name}"
 
 
 def _command(library: str) -> list[str]:

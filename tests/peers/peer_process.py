@@ -6,6 +6,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channel_server.endpoint import Endpoint
+
 PATIENCE = 30.0
 
 
@@ -60,3 +62,26 @@ class PeerProcess:
 
 
 StartPeer = Callable[..., Awaitable[PeerProcess]]
+
+
+class Everybody:
+    """Clients and their server, shared by the tests of a module: each has a room of its own.
+
+    Attributes:
+        rooms: The server.
+    """
+
+    def __init__(self, rooms: Endpoint, start: StartPeer) -> None:
+        self.rooms = rooms
+        self._start = start
+        self._started: dict[str, PeerProcess] = {}
+
+    async def peer(self, library: str) -> PeerProcess:
+        """The client of a library."""
+        if library not in self._started:
+            self._started[library] = await self._start(library, f"{self.rooms.url}/socket")
+        return self._started[library]
+
+    def topics(self) -> list[str]:
+        """The topics that are joined."""
+        return [topic for each in self.rooms.connections() for topic in each.topics()]
