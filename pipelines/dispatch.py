@@ -7,6 +7,7 @@ import structlog
 
 from pipelines.run import RunResult
 from pipelines.runner import Runner
+from pipelines.storage.connection import is_outage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -71,6 +72,10 @@ class Dispatcher:
             if not self._stopped:
                 log.error("job_run_cancelled", job_id=job_id)
         elif (error := task.exception()) is not None:
-            log.error("job_run_failed", job_id=job_id, exc_info=error)
+            if is_outage(error):
+                # It was not claimed, or is taken over when its owner is silent for too long.
+                log.warning("job_run_failed", job_id=job_id, reason=str(error))
+            else:
+                log.error("job_run_failed", job_id=job_id, exc_info=error)
         # What it created is committed and in the queue: freed looks there.
         self.freed()

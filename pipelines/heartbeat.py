@@ -108,7 +108,7 @@ class Heartbeat:
             if not self._held:
                 await self._beat_once(now)
             if self.reason is None and self._clock() - self._last >= self._abort_after:
-                log.error("job_heartbeat_stalled", job_id=self._job_id, beats=self.beats)
+                log.warning("job_heartbeat_stalled", job_id=self._job_id, beats=self.beats)
                 self.abort(Abort.STALLED)
 
     async def _beat_once(self, now: float) -> None:

@@ -243,7 +243,7 @@ class JobRun:
                 if not is_outage(error):
                     raise
             if heart.reason is not None or self._stopping.is_set():
-                log.error("job_end_not_recorded", job_id=job.id, owner=self.owner)
+                log.warning("job_end_not_recorded", job_id=job.id, owner=self.owner)
                 return RunResult(RunEnd.STALLED)
             await _first(_RETRY, heart.aborted, self._stopping)
 

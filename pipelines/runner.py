@@ -11,7 +11,7 @@ from pipelines.registry import Registry
 from pipelines.run import JobRun, RunEnd, RunResult, Step
 from pipelines.settings import EngineSettings
 from pipelines.storage import status
-from pipelines.storage.connection import Pool
+from pipelines.storage.connection import Pool, is_outage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -90,8 +90,11 @@ class Runner:
         # Nothing of this may undo what is committed; the reconciler repairs what is skipped.
         try:
             await self.recompute(job_id, *result.created)
-        except Exception:
-            log.exception("pipeline_status_skipped", job_id=job_id)
+        except Exception as error:
+            if is_outage(error):
+                log.warning("pipeline_status_skipped", job_id=job_id, reason=str(error))
+            else:
+                log.exception("pipeline_status_skipped", job_id=job_id)
 
     async def recompute(self, *job_ids: int) -> None:
         """Derive and store the status of all pipelines that depend on some jobs."""

@@ -7,20 +7,31 @@ the moment in which its transaction begins. Readiness tells operators what they 
 import logging
 from typing import Final
 
+from asyncpg import PostgresConnectionError
+
 _MENDED: Final = (
     "Failed to restore the pool connection floor",
     "Resetting connection with an active transaction",
 )
+# A statement whose waiter was cancelled just before the connection went.
+_UNHEARD: Final = "Future exception was never retrieved"
 _LOGGERS: Final = ("asyncio", "asyncpg.pool")
 
 
 class _Mended(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.getMessage().startswith(_MENDED):
+        if not _is_mended(record):
             return True
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         record.exc_info = record.exc_text = None
         return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
+def _is_mended(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    if said.startswith(_UNHEARD) and record.exc_info:
+        return isinstance(record.exc_info[1], PostgresConnectionError)
+    return said.startswith(_MENDED)
 
 
 _FILTER: Final = _Mended()

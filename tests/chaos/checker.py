@@ -23,6 +23,8 @@ _LINES = "SELECT id::text, run_id::text AS run, version FROM log_lines"
 _EVENTS = """SELECT run_id::text AS run, version, event, payload -> 'run' ->> 'state' AS state,
   payload -> 'step' ->> 'id' AS step, payload -> 'step' ->> 'exit_reason' AS exit_reason
 FROM run_events ORDER BY run_id, version"""
+_JOBS = """SELECT id, pipeline_id::text AS pipeline, parent_id, job_type, module_type_id,
+  data_entry_type_id, year, state, result FROM pipeline_jobs"""
 
 
 def lease_of(token: str) -> str:
@@ -33,13 +35,19 @@ def lease_of(token: str) -> str:
 
 @dataclass
 class Stored:
-    """The database at the end."""
+    """The database at the end.
+
+    Attributes:
+        totals: Those of the pipelines, before all troubles and at the end.
+    """
 
     runs: dict[str, Any] = field(default_factory=dict[str, Any])
     steps: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     lines: Counter[str] = field(default_factory=Counter[str])
     versions: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     events: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    jobs: list[Any] = field(default_factory=list[Any])
+    totals: tuple[Any, Any] = (None, None)
 
     @classmethod
     async def read(cls, cluster: Cluster) -> "Stored":
@@ -57,6 +65,7 @@ class Stored:
             events[row["run"]].append(row)
             versions[row["run"]].append(row["version"])
         made.steps, made.versions, made.events = steps, versions, events
+        made.jobs = await cluster.fetch(_JOBS)
         return made
 
 
@@ -89,6 +98,7 @@ class Checker:
         for watch in watches:
             self._dashboard(watch)
         self._webhooks()
+        self._chains()
         self.found += self.history.surprises
         return self.found
 
@@ -216,3 +226,17 @@ class Checker:
         most = len(accepted) + self.history.doubtful
         count = len(self.stored.runs)
         self.expect(count <= most, f"7: {count} runs for {most} calls")
+
+    def _chains(self) -> None:
+        jobs = self.stored.jobs
+        there = {job["pipeline"] for job in jobs}
+        missing = [each for each in self.history.pipelines if each not in there]
+        self.expect(not missing, f"7: accepted pipelines that are not there: {missing}")
+        steps = ("parent_id", "job_type", "module_type_id", "data_entry_type_id", "year")
+        children = Counter(
+            tuple(job[name] for name in steps) for job in jobs if job["parent_id"] is not None
+        )
+        twice = [child for child, count in children.items() if count > 1]
+        self.expect(not twice, f"7: chained more than once: {twice}")
+        before, after = self.stored.totals
+        self.expect(before == after, f"7: the totals were {before} and are {after}")

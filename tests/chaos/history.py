@@ -52,6 +52,7 @@ class History:
         offers: Runs handed out.
         accepted: Runs that webhook calls were told of.
         doubtful: Webhook calls whose answer did not come.
+        pipelines: Pipelines that were accepted.
         surprises: What no client should ever see.
     """
 
@@ -59,6 +60,7 @@ class History:
     offers: list[Offer] = field(default_factory=list[Offer])
     accepted: list[str] = field(default_factory=list[str])
     doubtful: int = 0
+    pipelines: list[str] = field(default_factory=list[str])
     surprises: list[str] = field(default_factory=list[str])
 
     def invoke(self, token: str, run: str, event: str, payload: dict[str, Any]) -> Operation:
@@ -77,4 +79,5 @@ class History:
             "offers": len(self.offers),
             "accepted": len(self.accepted),
             "doubtful": self.doubtful,
+            "pipelines": len(self.pipelines),
         }

@@ -12,6 +12,7 @@ import httpx
 from handlers.application import USER_MOUNT, WORKER_MOUNT
 from handlers.run_tokens import UserTokens, WorkerTokens
 from schema.repo import Repo
+from tests.chaos import ingests
 from tests.chaos.checker import Checker, Stored
 from tests.chaos.cluster import Cluster, Server
 from tests.chaos.dashboards import Dashboard
@@ -31,7 +32,8 @@ MEMORY: Final = 64 * 1024
 """KiB that a server may have gained over the whole run."""
 
 _LEFT = """SELECT (SELECT count(*) FROM runs WHERE state IN ('available', 'claimed', 'started'))
-  + (SELECT count(*) FROM steps WHERE finished_at IS NULL)"""
+  + (SELECT count(*) FROM steps WHERE finished_at IS NULL)
+  + (SELECT count(*) FROM pipeline_jobs WHERE state <> 'FINISHED')"""
 CONNECTIONS = ("channel_server_connections{", "channel_server_connections ")
 _SESSIONS = """SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
@@ -56,8 +58,12 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
 
 
 def is_error(line: str) -> bool:
-    """Whether a line of a server's log is an error, or a traceback that no logger has seen."""
-    return '"level": "error"' in line or line.startswith("Traceback")
+    """Whether a line of a server's log is an error, or a traceback that no logger has seen.
+
+    A job whose owners were all killed is given up, which is for people to look at.
+    """
+    given_up = '"event": "jobs_abandoned"' in line
+    return ('"level": "error"' in line and not given_up) or line.startswith("Traceback")
 
 
 @dataclass
@@ -114,8 +120,10 @@ class Chaos:
         async with self.cluster.running():
             world = await self._provision()
             before = [Resources.of(server) for server in self.cluster.servers]
+            totals = await ingests.read_totals(self.cluster)
             await self._load(world)
             stored = await Stored.read(self.cluster)
+            stored.totals = totals, await ingests.read_totals(self.cluster)
             watches = [watch for each in self.dashboards for watch in each.watches.values()]
             self._verdict.violations += Checker(self.history, stored).check(watches)
             for dashboard in self.dashboards:
@@ -129,9 +137,11 @@ class Chaos:
     async def _provision(self) -> World:
         repo = await Repo.connect(self.cluster.settings.database_url, min_size=1, max_size=1)
         try:
-            return await World.create(repo)
+            world = await World.create(repo)
         finally:
             await repo.close()
+        await ingests.provision(self.cluster)
+        return world
 
     async def _load(self, world: World) -> None:
         self._make_clients(world)
@@ -140,8 +150,15 @@ class Chaos:
             await asyncio.wait(opening)
             working = [group.create_task(worker.work()) for worker in self.workers]
             calling = group.create_task(self._call(world))
+            random, seconds = self.plan.random("pipelines"), self.plan.seconds
+            dispatching = group.create_task(
+                ingests.dispatch(self.cluster, random, self.history, seconds)
+            )
             await self.nemesis.run()
             await calling
+            await dispatching
+            await self._peace()
+            await ingests.repair(self.cluster, self.history)
             await self._peace()
             for worker in self.workers:
                 worker.stop()
@@ -256,5 +273,6 @@ class Chaos:
             "states": dict(Counter(row["state"] for row in stored.runs.values())),
             "recovered": sum(row["recovered_at"] is not None for row in stored.runs.values()),
             "log_lines": sum(stored.lines.values()),
+            "jobs": dict(Counter(str(job["result"]) for job in stored.jobs)),
             "watched": sum(len(each.watches) for each in self.dashboards),
         }

@@ -30,6 +30,11 @@ def event(version: int, name: str, **more: Any) -> dict[str, Any]:
     return {"run": RUN, "version": version, "event": name, **empty, **more}
 
 
+def job(parent: int | None, job_type: str) -> dict[str, Any]:
+    scope = {"module_type_id": 5, "data_entry_type_id": None, "year": 2025}
+    return {"pipeline": "p", "parent_id": parent, "job_type": job_type, **scope}
+
+
 def good() -> tuple[History, Stored, RunWatch]:
     """One run that went well, and everybody who heard of it."""
     operations = [
@@ -39,7 +44,7 @@ def good() -> tuple[History, Stored, RunWatch]:
         operation("step:complete", step_id=STEP, reason="success"),
         operation("run:complete", reason="success"),
     ]
-    history = History(operations, [Offer(RUN, token(LEASE), "ana")], [RUN])
+    history = History(operations, [Offer(RUN, token(LEASE), "ana")], [RUN], pipelines=["p"])
     row = {
         "id": RUN,
         "state": "success",
@@ -61,6 +66,7 @@ def good() -> tuple[History, Stored, RunWatch]:
     ]
     stored = Stored({RUN: row}, {STEP: [done]}, versions={RUN: list(range(1, 8))})
     stored.lines[LINE] = 1
+    stored.jobs = [job(None, "csv_ingest"), job(1, "emission_recalc")]
     stored.events[RUN] = events
     watch = RunWatch.__new__(RunWatch)
     watch.run, watch.state, watch.version, watch.first = RUN, "success", 7, 1
@@ -101,6 +107,9 @@ CASES: list[tuple[int, Spoil]] = [
     (7, lambda h, _s, _w: h.accepted.append("another")),
     (7, lambda h, _s, _w: h.accepted.append(RUN)),
     (7, lambda h, _s, _w: h.accepted.clear()),
+    (7, lambda h, _s, _w: h.pipelines.append("another")),
+    (7, lambda _h, s, _w: s.jobs.append(s.jobs[-1])),
+    (7, lambda _h, s, _w: setattr(s, "totals", ([1], [2]))),
 ]
 
 

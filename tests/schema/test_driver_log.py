@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -30,6 +31,22 @@ async def test_a_transaction_that_was_left_open_is_only_told_to_who_debugs(
                 await connection.execute("BEGIN")
     told = [record for record in caplog.records if record.getMessage().startswith(MENDED)]
     assert [(record.levelname, record.exc_info) for record in told] == [("DEBUG", None)] * shown
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(asyncpg.ConnectionDoesNotExistError("closed"), "DEBUG"), (ValueError("ours"), "ERROR")],
+)
+def test_a_lost_connection_that_nobody_waits_for_any_more_is_only_told_to_who_debugs(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: str
+) -> None:
+    loop = asyncio.new_event_loop()
+    with caplog.at_level(logging.DEBUG):
+        loop.create_future().set_exception(error)
+        gc.collect()
+    loop.close()
+    told = [record for record in caplog.records if "never retrieved" in record.getMessage()]
+    assert [record.levelname for record in told] == [level]
 
 
 def test_what_nobody_mends_is_told_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
