@@ -17,7 +17,6 @@ from sqlalchemy import Table
 
 from schema import violations
 from schema.changeset import Changeset
-from schema.known_types import KnownTypes
 from schema.refused import Kind, Refused
 from schema.sql import insert_statement, update_statement
 from schema.triggers import OBSERVE_SETTING
@@ -53,11 +52,7 @@ class Statement(msgspec.Struct, frozen=True):
     deletes: bool = False
 
 
-class _Single(KnownTypes, asyncpg.Connection):
-    """A connection outside any pool."""
-
-
-class _Connection(KnownTypes, asyncpg.Connection):
+class _Connection(asyncpg.Connection):
     """A connection that is returned to the pool as it is: no statement of ours leaves a trace."""
 
     def get_reset_query(self) -> str:
@@ -371,7 +366,7 @@ def _lost(connection: _Queries, error: BaseException) -> bool:
 
 async def connect(dsn: str) -> "asyncpg.Connection[Record]":
     """Open one connection outside any pool, which the caller closes."""
-    return await asyncpg.connect(dsn, server_settings={"timezone": "UTC"}, connection_class=_Single)
+    return await asyncpg.connect(dsn, server_settings={"timezone": "UTC"})
 
 
 @contextlib.asynccontextmanager

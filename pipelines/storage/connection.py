@@ -12,8 +12,6 @@ from asyncpg import exceptions as pg
 from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
-from schema.known_types import KnownTypes
-
 Record: TypeAlias = asyncpg.Record
 """One row; columns by name."""
 
@@ -29,10 +27,6 @@ else:
 
 UniqueViolation = pg.UniqueViolationError
 """A unique index refused a row; ``constraint_name`` says which."""
-
-
-class _Connection(KnownTypes, asyncpg.Connection):
-    pass
 
 
 class DatabaseUnavailableError(Exception):
@@ -89,7 +83,6 @@ async def open_pool(
         max_size=concurrency + 3,
         max_inactive_connection_lifetime=60.0,
         server_settings=settings,
-        connection_class=_Connection,
         target_session_attrs=SessionAttribute.read_write,
     )
 
