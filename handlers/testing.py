@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from handlers.config import Settings
     from handlers.seeds import Seeder
     from schema.repo import Repo
-    from schema.scratch import Scratch, Session
+    from schema.scratch import Scratch
+    from schema.watchdog import Session
 
 DATABASE_VARIABLE: Final = "TEST_DATABASE_URL"
 """Environment variable with the URL of a PostgreSQL to use instead of the embedded one."""
@@ -53,7 +54,7 @@ def _session_directory(config: pytest.Config) -> Path:
     if given is not None:
         return Path(given[_WORKER_INPUT])
     if _session not in config.stash:
-        from schema.scratch import Session
+        from schema.watchdog import Session
 
         config.stash[_session] = Session(config.rootpath / _FOLDER)
     return config.stash[_session].directory

@@ -1,22 +1,16 @@
 """A PostgreSQL for the length of a test session, and a fresh migrated database for each test.
 
 One server is shared by all processes of the session. Whoever needs it first starts it; it ends with
-the process that made the session, even if that one is killed: a watchdog process waits for a lock
-on the file ``alive``, which the kernel releases when its holder is gone.
-
-Run as a program, this module is the watchdog: ``python -m schema.scratch DIRECTORY``.
+the process that made the session, see :mod:`schema.watchdog`.
 """
 
 import asyncio
 import atexit
-import fcntl
 import hashlib
 import itertools
 import os
 import secrets
-import shutil
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +19,7 @@ from typing import Any, Final, TypeVar
 from schema import databases, recycling
 from schema.embedded import EmbeddedPostgres
 from schema.repo import connect
+from schema.watchdog import watch
 
 _T = TypeVar("_T")
 # Each process of a session keeps the connections of its applications, pools and children.
@@ -38,27 +33,6 @@ def _let_go() -> None:
     # They outlive us on purpose, which a Popen that is collected complains about.
     for watchdog in _watchdogs:
         watchdog.returncode = 0
-
-
-class Session:
-    """The folder of a test session, held by the process that everything ends with.
-
-    Args:
-        parent: Folder to make it in.
-    """
-
-    def __init__(self, parent: Path) -> None:
-        self.directory = parent / f"{os.getpid()}-{secrets.token_hex(3)}"
-        self.directory.mkdir(parents=True)
-        self._alive = (self.directory / "alive").open("w")
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
-
-    def close(self) -> None:
-        """Stop the server, if one was started, and delete the folder. Twice is fine."""
-        if not self._alive.closed:
-            EmbeddedPostgres(self.directory / "server").destroy()
-            shutil.rmtree(self.directory, ignore_errors=True)
-            self._alive.close()
 
 
 class Scratch:
@@ -178,30 +152,3 @@ def shared_server(session: Path) -> str:
     if not server.running():
         _watchdogs.append(watch(session))
     return server.start()
-
-
-def watch(session: Path) -> "subprocess.Popen[bytes]":
-    """Start the process that ends the server of a session whose holder is gone."""
-    return subprocess.Popen(  # noqa: S603 (this interpreter, this module)
-        [sys.executable, "-m", "schema.scratch", str(session)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def outlast(session: Path) -> None:
-    """Wait until the holder of a session is gone, then stop its server and delete the folder."""
-    try:
-        with (session / "alive").open("w") as alive:
-            fcntl.flock(alive, fcntl.LOCK_EX)
-    except FileNotFoundError:
-        # The session was over before we came to look.
-        return
-    EmbeddedPostgres(session / "server").destroy()
-    shutil.rmtree(session, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    outlast(Path(sys.argv[1]))

@@ -1,14 +1,16 @@
 """What all tests share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from pytest_asyncio import fixture as async_fixture
 
+from schema.embedded import EmbeddedPostgres
 from schema.repo import Repo
 from tests import plain_logs, tracing
 from tests.kept_repos import KeptRepos
+from tests.spare_server import SpareServer
 
 # A busy machine is no fault of a strategy: only what is found counts, not how long it took.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,3 +46,21 @@ async def kept() -> AsyncIterator[KeptRepos]:
 async def repo(database_url: str, kept: KeptRepos) -> Repo:
     """A door to the database of the test."""
     return await kept.to(database_url)
+
+
+@pytest.fixture(scope="session")
+def spare_server(request: pytest.FixtureRequest) -> Iterator[SpareServer]:
+    """A server besides the one that has the databases of the tests."""
+    made = SpareServer(request.config.rootpath)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_postgres(spare_server: SpareServer) -> Iterator[EmbeddedPostgres]:
+    """That server, to be started, stopped and killed at will; it does not run yet.
+
+    Its database ``postgres`` is for what leaves nothing there.
+    """
+    with spare_server.at() as server:
+        yield server

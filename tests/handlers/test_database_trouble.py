@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,18 +14,20 @@ from channel_server.testing.proxy import FaultProxy
 from handlers import readiness, run_context
 from handlers.application import Application
 from migrations import up
+from schema import databases
 from schema.embedded import EmbeddedPostgres
 from schema.refused import Refused
 from schema.repo import ANSWER_MARGIN, Repo, Statement, connection
-from schema.scratch import Session
 from tests.handlers.bench import TIMEOUT, Bench, Run, project_with_credential, settings, stamp
 from tests.handlers.conftest import MakeBench
 from tests.schema.world import World
+from tests.spare_server import SpareServer
 from tests.waiting import until
 
 ONE = Statement("test.one", "SELECT 1 AS one")
 PATIENT = {"database_patience": 25.0}
 HASTY = {"database_patience": 0.0}
+DATABASE = "trouble"
 
 MakeProxied = Callable[..., Awaitable[tuple[Bench, FaultProxy]]]
 
@@ -217,24 +218,20 @@ async def test_every_backend_killed_the_listener_and_the_jobs_too_and_no_socket_
 
 
 @pytest.fixture
-async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
-    """A server for one test alone."""
-    session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
-    server = EmbeddedPostgres(session.directory / "server", fast=True)
-    await asyncio.to_thread(server.start)
-    yield server
-    await asyncio.to_thread(session.close)
+async def postgres(spare_server: SpareServer) -> AsyncIterator[EmbeddedPostgres]:
+    """A server for one test alone, with the tables in ``DATABASE``."""
+    # Crash recovery must find what is committed: the test server gives up durability otherwise.
+    with spare_server.at(settings={"synchronous_commit": "on"}) as server:
+        await databases.create(await asyncio.to_thread(server.start), DATABASE)
+        await up(server.dsn(DATABASE))
+        yield server
+        await databases.drop(await asyncio.to_thread(server.start), DATABASE)
 
 
 async def test_postmaster_killed_events_wait_sockets_stay_and_upgrades_come_back(
     postgres: EmbeddedPostgres,
 ) -> None:
-    url = postgres.dsn()
-    await up(url)
-    # Crash recovery must find what is committed: the test server gives up durability otherwise.
-    async with connection(url) as admin:
-        await admin.execute("ALTER SYSTEM SET synchronous_commit = on")
-        await admin.execute("SELECT pg_reload_conf()")
+    url = postgres.dsn(DATABASE)
     app = await Application(settings(url, pipelines="off", **PATIENT)).start()
     bench = Bench(app, await World.create(app.repo, project_with_credential()))
     token = app.gateway.worker_tokens.issue("w")

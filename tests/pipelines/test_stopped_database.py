@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from pytest_asyncio import fixture as async_fixture
@@ -12,32 +11,34 @@ from toy_pipelines import TABLES, Gate, fast, soon, toy_registry
 import migrations
 from pipelines import Engine, JobState, NewJob, Snapshot, open_pool
 from pipelines.storage.connection import is_outage
+from schema import databases
 from schema.embedded import EmbeddedPostgres
-from schema.scratch import Session
+from tests.spare_server import SpareServer
 from tests.waiting import until
+
+DATABASE = "stopped"
 
 EMPTY = """TRUNCATE pipelines, pipeline_jobs, pipeline_joins, pipeline_ticks, pipeline_pods,
   toy_inputs, toy_doubles, toy_totals, toy_effects"""
 
 
 @async_fixture(scope="module")
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[EmbeddedPostgres]:
+async def server(spare_server: SpareServer) -> AsyncIterator[EmbeddedPostgres]:
     """A server for these tests alone, with the tables of the toy domain."""
-    session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
-    postgres = EmbeddedPostgres(session.directory / "server", fast=True)
-    await asyncio.to_thread(postgres.start)
-    await migrations.up(postgres.dsn())
-    async with await open_pool(postgres.dsn(), concurrency=1) as pool:
-        await pool.execute(TABLES)
-    yield postgres
-    await asyncio.to_thread(session.close)
+    with spare_server.at() as postgres:
+        await databases.create(await asyncio.to_thread(postgres.start), DATABASE)
+        await migrations.up(postgres.dsn(DATABASE))
+        async with await open_pool(postgres.dsn(DATABASE), concurrency=1) as pool:
+            await pool.execute(TABLES)
+        yield postgres
+        await databases.drop(await asyncio.to_thread(postgres.start), DATABASE)
 
 
 @pytest.mark.parametrize("step", ["claimed", "handled", "committing"])
 async def test_jobs_survive_a_database_that_stops_and_comes_back(
     server: EmbeddedPostgres, step: str
 ) -> None:
-    url = server.dsn()
+    url = server.dsn(DATABASE)
     pool = await open_pool(url, concurrency=1)
     await pool.execute(EMPTY)
     gate = Gate(step, "csv_ingest")

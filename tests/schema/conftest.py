@@ -1,15 +1,12 @@
 """A project with one of everything, written with plain SQL, for the tests of the schema."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from schema.embedded import EmbeddedPostgres
 from schema.repo import connection
-from schema.scratch import Session
 
 _PATHS: dict[str, tuple[str, ...]] = {
     "available": (),
@@ -196,12 +193,3 @@ async def conn(database_url: str) -> AsyncIterator[Any]:
 async def seed(conn: Any) -> Seed:
     """A project with one of everything."""
     return await Seed(conn).write()
-
-
-@pytest.fixture
-def own_postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
-    """A server for one test alone, to be stopped, killed and started at will."""
-    session = Session(request.config.rootpath / Path(".channel_server/test-postgres"))
-    server = EmbeddedPostgres(session.directory / "server", fast=True)
-    yield server
-    session.close()

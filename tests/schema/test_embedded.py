@@ -10,7 +10,8 @@ from schema import accounts
 from schema.accounts import Account, NoAccountError, UnreachableError, choose, first_barred
 from schema.embedded import EmbeddedPostgres, EmbeddedPostgresError, MissingWheelError, binaries
 from schema.repo import connection
-from schema.scratch import Session
+from schema.watchdog import Session
+from tests.spare_server import FOLDER, SpareServer
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
 
@@ -18,7 +19,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes acc
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder inside the clone; servers in ``server`` below it are ended."""
-    session = Session(request.config.rootpath / ".channel_server" / "test-postgres")
+    session = Session(request.config.rootpath / FOLDER)
     yield session.directory
     session.close()
 
@@ -44,7 +45,7 @@ async def test_data_survives_a_crash_and_the_stale_pid_file(
 ) -> None:
     durable = EmbeddedPostgres(own_postgres.directory)
     async with connection(durable.start()) as conn:
-        await conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        await conn.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT 7 AS n")
     durable.kill()
     assert (durable.data / "postmaster.pid").exists()
     assert await ask(durable.start(), "SELECT n FROM kept") == 7
@@ -70,9 +71,9 @@ async def test_second_process_joins_the_server_that_runs(own_postgres: EmbeddedP
     assert other.pid() == own_postgres.pid()
 
 
-async def test_durable_by_default_and_not_when_fast(folder: Path) -> None:
+async def test_durable_by_default_and_not_when_fast(own_postgres: EmbeddedPostgres) -> None:
     for fast, expected in ((False, "on"), (True, "off")):
-        server = EmbeddedPostgres(folder / "server", fast=fast)
+        server = EmbeddedPostgres(own_postgres.directory, fast=fast)
         assert await ask(server.start(), "SHOW fsync") == expected
         assert await ask(server.dsn(), "SHOW timezone") == "UTC"
         server.stop()
@@ -92,28 +93,22 @@ async def test_socket_folder_is_closed_to_other_accounts(own_postgres: EmbeddedP
 
 
 async def test_too_long_a_socket_path_falls_back_to_loopback_with_a_password(
-    folder: Path,
+    folder: Path, spare_server: SpareServer
 ) -> None:
-    server = EmbeddedPostgres(folder / "server" / ("x" * 100), fast=True)
-    url = server.start()
-    assert "@127.0.0.1:" in url
-    assert await ask(url, "SHOW listen_addresses") == "127.0.0.1"
-    password = url.split(":")[2].split("@")[0]
-    with pytest.raises(Exception, match="password authentication failed"):
-        await ask(url.replace(password, "wrong"), "SELECT 1")
-    server.destroy()
-    assert not server.directory.exists()
+    with spare_server.at(folder / ("x" * 100)) as server:
+        url = server.start()
+        assert "@127.0.0.1:" in url
+        assert await ask(url, "SHOW listen_addresses") == "127.0.0.1"
+        password = url.split(":")[2].split("@")[0]
+        with pytest.raises(Exception, match="password authentication failed"):
+            await ask(url.replace(password, "wrong"), "SELECT 1")
 
 
-async def test_folder_with_spaces_and_quotes_works(folder: Path) -> None:
-    server = EmbeddedPostgres(folder / "a b, it's +%", fast=True)
-    assert await ask(server.start(), "SELECT 1") == 1
-    server.destroy()
-
-
-def test_failed_start_shows_what_postgres_said(folder: Path) -> None:
-    server = EmbeddedPostgres(folder / "server", settings={"shared_buffers": "nonsense"})
-    with pytest.raises(EmbeddedPostgresError, match="shared_buffers"):
+def test_failed_start_shows_what_postgres_said(spare_server: SpareServer) -> None:
+    with (
+        spare_server.at(settings={"shared_buffers": "nonsense"}) as server,
+        pytest.raises(EmbeddedPostgresError, match="shared_buffers"),
+    ):
         server.start()
 
 
@@ -122,11 +117,18 @@ def test_url_of_a_server_that_does_not_run_is_an_error(own_postgres: EmbeddedPos
         own_postgres.dsn()
 
 
-def test_interrupted_creation_is_begun_anew(own_postgres: EmbeddedPostgres) -> None:
-    own_postgres.data.mkdir(parents=True)
-    (own_postgres.data / "half").touch()
-    own_postgres.start()
-    assert not (own_postgres.data / "half").exists()
+async def test_interrupted_creation_is_begun_anew_in_a_folder_with_spaces_and_quotes_too(
+    folder: Path,
+) -> None:
+    server = EmbeddedPostgres(folder / "a b, it's +%", fast=True)
+    server.data.mkdir(parents=True)
+    (server.data / "half").touch()
+    try:
+        assert await ask(server.start(), "SELECT 1") == 1
+        assert not (server.data / "half").exists()
+    finally:
+        server.destroy()
+    assert not server.directory.exists()
 
 
 def test_missing_wheel_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +154,10 @@ async def test_as_root_below_a_closed_folder_it_still_starts(folder: Path) -> No
     if not account.prefix:
         pytest.skip("this root may not hand on a capability")
     server = EmbeddedPostgres(closed / "server", fast=True)
-    assert await ask(server.start(), "SELECT 1") == 1
-    server.destroy()
+    try:
+        assert await ask(server.start(), "SELECT 1") == 1
+    finally:
+        server.destroy()
 
 
 @needs_root

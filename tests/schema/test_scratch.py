@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 import migrations
-from schema import databases, scratch
+from schema import databases, recycling, scratch
 from schema.embedded import EmbeddedPostgres
 from schema.repo import connection
-from schema.scratch import Scratch, Session, outlast, shared_server, watch
+from schema.scratch import Scratch, shared_server
+from schema.watchdog import Session, outlast, watch
+from tests.spare_server import FOLDER, SpareServer
 
 HOLD = """
 import sys
 from pathlib import Path
-from schema.embedded import EmbeddedPostgres
-from schema.scratch import Session
+from schema.watchdog import Session
 session = Session(Path(sys.argv[1]))
-EmbeddedPostgres(session.directory / "server", fast=True).start()
 print(session.directory, flush=True)
 sys.stdin.read()
 """
@@ -29,7 +29,7 @@ sys.stdin.read()
 @pytest.fixture
 def parent(request: pytest.FixtureRequest) -> Path:
     """The folder that test sessions have their folders in."""
-    return request.config.rootpath / ".channel_server" / "test-postgres"
+    return request.config.rootpath / FOLDER
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def session(parent: Path) -> Iterator[Session]:
     made.close()
 
 
-def test_server_of_a_killed_session_is_stopped_and_its_folder_deleted(parent: Path) -> None:
+def test_server_of_a_killed_session_is_stopped_and_its_folder_deleted(
+    parent: Path, spare_server: SpareServer
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(parent)],
         stdin=subprocess.PIPE,
@@ -49,19 +51,24 @@ def test_server_of_a_killed_session_is_stopped_and_its_folder_deleted(parent: Pa
     ) as holder:
         assert holder.stdout is not None
         directory = Path(holder.stdout.readline().strip())
-        server = EmbeddedPostgres(directory / "server")
-        assert server.running()
         watchdog = watch(directory)
-        assert watchdog.poll() is None
-        holder.kill()
+        try:
+            server = EmbeddedPostgres(directory / "server", fast=True)
+            spare_server.copy_to(server.directory)
+            server.start()
+            assert server.running()
+            assert watchdog.poll() is None
+        finally:
+            holder.kill()
     watchdog.wait(30)
     assert not directory.exists()
     assert not server.running()
 
 
 def test_shared_server_is_started_once_and_watched(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, spare_server: SpareServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    spare_server.copy_to(session.directory / "server")
     watchdogs: list[Any] = []
     monkeypatch.setattr(scratch, "_watchdogs", watchdogs)
     url = shared_server(session.directory)
@@ -124,27 +131,40 @@ async def test_database_that_is_given_back_is_used_again_without_its_rows(own: S
     own.drop(url)
 
 
-@pytest.mark.parametrize(
-    "definition",
-    [
-        "CREATE TABLE more (id int)",
-        "ALTER TABLE projects ADD COLUMN more int",
-        "ALTER TABLE projects ALTER COLUMN name SET DEFAULT 'p'",
-        "ALTER TABLE runs DROP CONSTRAINT runs_lease_check",
-        "DROP INDEX runs_available_index",
-        "ALTER TABLE runs DISABLE TRIGGER ALL",
-        "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-        "UPDATE alembic_version SET version_num = '9999_pre_future'",
-        "ALTER DATABASE {name} SET statement_timeout = 1",
-        "INSERT INTO projects (name) SELECT repeat('p', 200) || n FROM generate_series(1, 60000) n",
-    ],
+DEFINITIONS = (
+    "CREATE TABLE more (id int)",
+    "ALTER TABLE projects ADD COLUMN more int",
+    "ALTER TABLE projects ALTER COLUMN name SET DEFAULT 'p'",
+    "ALTER TABLE runs DROP CONSTRAINT runs_lease_check",
+    "DROP INDEX runs_available_index",
+    "ALTER TABLE runs DISABLE TRIGGER ALL",
+    "CREATE FUNCTION more() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "UPDATE alembic_version SET version_num = '9999_pre_future'",
+    "ALTER DATABASE {name} SET statement_timeout = 1",
+    "INSERT INTO projects (name) SELECT repeat('p', 200) || n FROM generate_series(1, 30000) n",
 )
-async def test_database_with_more_than_rows_in_it_is_not_used_again(
-    own: Scratch, definition: str
-) -> None:
+"""Each leaves more than rows in a database, the last one by their number."""
+
+
+async def test_each_definition_and_many_rows_are_noticed(own: Scratch) -> None:
     url = own.create()
     async with connection(url) as conn:
-        await conn.execute(definition.format(name=databases.database_name(url)))
+        new = await recycling.made(conn)
+        for definition in DEFINITIONS:
+            block = conn.transaction()
+            await block.start()
+            await conn.execute(definition.format(name=databases.database_name(url)))
+            assert not await recycling.empty(conn, new), definition
+            await block.rollback()
+            if definition != DEFINITIONS[-1]:
+                assert (await recycling.made(conn)).mark == new.mark, definition
+    own.drop(url)
+
+
+async def test_database_with_more_than_rows_in_it_is_not_used_again(own: Scratch) -> None:
+    url = own.create()
+    async with connection(url) as conn:
+        await conn.execute(DEFINITIONS[0])
     own.give_back(url)
     assert not own.waiting
     async with connection(own.admin_dsn) as conn:

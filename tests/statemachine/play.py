@@ -16,7 +16,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import migrations
 from channel_server.log import configure
-from schema.scratch import Scratch, Session, shared_server
+from schema.scratch import Scratch, shared_server
+from schema.watchdog import Session
 from tests.statemachine.lifecycle_machine import LifecycleMachine
 from tests.statemachine.model import Policy
 from tests.statemachine.stage import Stage
