@@ -13,8 +13,21 @@ from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["structlog", "handlers.emissions.service", "pipelines"])
+context = multiprocessing.get_context("forkserver")
+PROGRAMS = (
+    "alembic.command",
+    "channel_server.client",
+    "handlers.application",
+    "handlers.cli.demo",
+    "handlers.cli.dev",
+    "handlers.cli.loop",
+    "handlers.cli.serve",
+    "handlers.http.app",
+    "uvloop",
+)
+"""What the programs of :mod:`tests.programs` import."""
+
+context.set_forkserver_preload(["structlog", "handlers.emissions.service", "pipelines", *PROGRAMS])
 
 Main = Callable[..., Coroutine[Any, Any, None]]
 """What a child runs: it is given a :class:`Parent`, and the arguments."""
@@ -81,8 +94,8 @@ async def forked(main: Main, *args: Any) -> AsyncGenerator[Child]:
         main: Named in a module that the process imports.
         args: Its arguments, after the :class:`Parent`.
     """
-    ours, theirs = _context.Pipe()
-    process = _context.Process(target=_run, args=(theirs, main, args))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs, main, args))
     process.start()
     theirs.close()
     child = Child(process, ours)

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import os
+import runpy
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 
 from handlers.cli.main import main
 from handlers.config import Settings
+from tests.programs import STDERR, Program, program
 
 REPOSITORY = Path(__file__).parents[2]
 DEMO = REPOSITORY / "examples" / "demo-project.yaml"
@@ -57,29 +60,21 @@ def variables(settings: Settings, port: int | None = None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def worker(
-    settings: Settings, url: str, *options: str
-) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def worker(settings: Settings, url: str, *options: str) -> AsyncGenerator[Program]:
     """The example worker as a process, until the end of the block; it must end well."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(WORKER),
-        f"--url={url}/worker",
-        *options,
-        env={**os.environ, "WORKER_SECRET": settings.worker_secret},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
+    env = {**os.environ, "WORKER_SECRET": settings.worker_secret}
+    words = (str(WORKER), f"--url={url}/worker", *options)
+    async with program(work, *words, env=env, streams=(STDERR,)) as process:
         async with asyncio.timeout(30):
-            assert (await process.stderr.readline()).strip() == b"worker: ready"
+            assert (await process.said.readline()).strip() == b"worker: ready"
         yield process
-        if process.returncode is None:
-            process.terminate()
+        process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
-            said = await process.stderr.read()
+            said = await process.said.read()
             assert await process.wait() == 0, said.decode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+
+
+def work() -> None:
+    """Be the worker, as an interpreter would that is given its file."""
+    sys.path.insert(0, str(WORKER.parent))
+    runpy.run_path(str(WORKER), run_name="__main__")

@@ -5,8 +5,11 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+from channel_server.__main__ import main
+from tests.programs import Program, program
 
 PATIENCE = 60.0
 """Seconds until something that should have happened counts as missing."""
@@ -17,8 +20,12 @@ NAMES = ("CHANNEL_SERVER_", "WORKER_", "DATABASE_URL")
 class Process:
     """A running command; its output and errors are one stream."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process | Program, said: asyncio.StreamReader | None
+    ) -> None:
+        assert said is not None
         self._process = process
+        self._stream = said
         self.said: list[str] = []
 
     @property
@@ -33,10 +40,8 @@ class Process:
 
     async def line_with(self, part: str) -> str:
         """Wait for a line that contains ``part``."""
-        stream = self._process.stdout
-        assert stream is not None
         async with asyncio.timeout(PATIENCE):
-            while raw := await stream.readline():
+            while raw := await self._stream.readline():
                 self.said.append(raw.decode().rstrip("\n"))
                 if part in self.said[-1]:
                     return self.said[-1]
@@ -50,10 +55,8 @@ class Process:
         """Send a signal, wait for the end, and return the exit code."""
         if number is not None:
             self._process.send_signal(number)
-        stream = self._process.stdout
-        assert stream is not None
         async with asyncio.timeout(PATIENCE):
-            self.said += (await stream.read()).decode().splitlines()
+            self.said += (await self._stream.read()).decode().splitlines()
             return await self._process.wait()
 
     async def kill(self) -> None:
@@ -69,26 +72,37 @@ class Process:
 
 @asynccontextmanager
 async def command(
-    *words: str, folder: Path, env: Mapping[str, str] | None = None
+    *words: str, folder: Path, env: Mapping[str, str] | None = None, interpreter: bool = False
 ) -> AsyncGenerator[Process]:
-    """Run ``channel-server`` with ``words`` in a folder, with these settings and no others."""
+    """Run ``channel-server`` with ``words`` in a folder, with these settings and no others.
+
+    It is forked, which is as much of a process, unless it is to have an ``interpreter`` of its own.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(NAMES)}
-    process = Process(
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "channel_server", *words),
-            cwd=folder,
-            env=clean | dict(env or {}),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-    )
-    try:
+    variables = clean | dict(env or {})
+    async with AsyncExitStack() as stack:
+        if interpreter:
+            process = await _started(words, folder, variables)
+        else:
+            forked = program(main, "channel-server", *words, env=variables, folder=folder)
+            running = await stack.enter_async_context(forked)
+            process = Process(running, running.said)
+        stack.push_async_callback(process.kill)
         yield process
-    finally:
-        await process.kill()
+
+
+async def _started(words: tuple[str, ...], folder: Path, env: Mapping[str, str]) -> Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "channel_server", *words),
+        cwd=folder,
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    return Process(process, process.stdout)
 
 
 def names(folder: Path) -> set[str]:

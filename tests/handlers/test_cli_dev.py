@@ -43,7 +43,8 @@ async def url_of(process: Process) -> str:
 
 
 async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path: Path) -> None:
-    async with command("dev", "--demo", "--port", "0", folder=tmp_path) as process:
+    words = ("dev", "--demo", "--port", "0")
+    async with command(*words, folder=tmp_path, interpreter=True) as process:
         url = await url_of(process)
         link, _, token = (await process.line_with("#token=")).strip().partition("#token=")
         assert link == f"{url}/"

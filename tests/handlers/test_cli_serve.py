@@ -26,7 +26,9 @@ async def test_it_serves_until_a_signal_and_exits_with_0(
     app_settings: Settings, tmp_path: Path, number: signal.Signals
 ) -> None:
     env = variables(app_settings) | {"CHANNEL_SERVER_LOG_FORMAT": "json"}
-    async with command("serve", "--json", "--port", "0", folder=tmp_path, env=env) as process:
+    words = ("serve", "--json", "--port", "0")
+    own = number is signal.SIGTERM
+    async with command(*words, folder=tmp_path, env=env, interpreter=own) as process:
         url = address(await process.line_with("listening"))
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{url}/readyz")).json()["ready"] is True
