@@ -138,15 +138,19 @@ class Actors:
 
 
 async def check(actors: Actors, order: tuple[str, ...]) -> None:
-    """Run one order against the model."""
+    """Run one order against the model: what takes effect, and what that leaves behind."""
     model = Model()
+    states = [model.state]
     for op in order:
         expected = model.apply(op)
         assert await actors.apply(op) == expected, (op, order)
-        run = await actors.world.run(actors.run_id)
-        holder = actors.owners[model.holder].lease if model.holder else None
-        assert (run["state"], run["lease"]) == (model.state, holder), (op, order)
-    await check_history(actors)
+        if expected:
+            states.append(model.state)
+    # Each change is recorded with its state: an operation that had none left the run as it was.
+    assert await check_history(actors) == states, order
+    run = await actors.world.run(actors.run_id)
+    holder = actors.owners[model.holder].lease if model.holder else None
+    assert (run["state"], run["lease"]) == (model.state, holder), order
 
 
 async def check_history(actors: Actors) -> list[str]:
