@@ -13,8 +13,10 @@ _MENDED: Final = (
     "Failed to restore the pool connection floor",
     "Resetting connection with an active transaction",
 )
-# A statement whose waiter was cancelled just before the connection went.
+# A statement, or the return of a connection to its pool, whose waiter was cancelled just before the
+# connection went. Tasks of our own are no business of this.
 _UNHEARD: Final = "Future exception was never retrieved"
+_UNHEARD_RELEASE: Final = "PoolConnectionHolder.release() done"
 _LOGGERS: Final = ("asyncio", "asyncpg.pool")
 
 
@@ -29,7 +31,7 @@ class _Mended(logging.Filter):
 
 def _is_mended(record: logging.LogRecord) -> bool:
     said = record.getMessage()
-    if said.startswith(_UNHEARD) and record.exc_info:
+    if record.exc_info and (said.startswith(_UNHEARD) or _UNHEARD_RELEASE in said):
         return isinstance(record.exc_info[1], PostgresConnectionError)
     return said.startswith(_MENDED)
 

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import Iterator
@@ -6,6 +7,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from channel_server.testing.proxy import FaultProxy
 from schema import driver_log
 
 MENDED = "Resetting connection with an active transaction"
@@ -56,3 +58,24 @@ def test_what_nobody_mends_is_told_as_it_is(caplog: pytest.LogCaptureFixture) ->
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("ERROR", "something else")
     ]
+
+
+async def test_a_release_that_fails_when_nobody_waits_for_it_is_only_told_to_who_debugs(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FaultProxy.before_database(database_url) as proxy:
+        pool = await asyncpg.create_pool(proxy.dsn, min_size=0)
+        connection = await pool.acquire()
+        await connection.execute("BEGIN")
+        proxy.to_server.stalled = True
+        release = asyncio.create_task(pool.release(connection))
+        with caplog.at_level(logging.DEBUG):
+            await asyncio.sleep(0)
+            release.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await release
+            proxy.cut()
+            await pool.close()
+            gc.collect()
+    told = [line for line in caplog.records if "never retrieved" in line.getMessage()]
+    assert [line.levelname for line in told] == ["DEBUG"]
