@@ -44,15 +44,22 @@ def longest_tasks(trace: bytes) -> list[float]:
     return sorted(spent)[-5:]
 
 
+async def fill(stage: Stage, run_id: str) -> None:
+    """Add the lines; what foreign keys and triggers would check of each is known to hold."""
+    async with stage.app.gateway.engine.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(FILL, run_id, LINES)
+
+
 async def test_100_000_lines_are_loaded_searched_and_scrolled_without_a_stutter(
     browser: Browser, visitor: Visitor, stage: Stage
 ) -> None:
     work = await (await stage.worker()).take()
     await work.walk("check")
-    await stage.sql(FILL, work.id, LINES)
+    await fill(stage, work.id)
     page = await visitor.open("/runs")
     await expect(page.locator("tr[data-id]").first).to_be_visible()
-    await browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
+    await browser.start_tracing(page=page, categories=["toplevel"])
     await page.locator(f'tr[data-id="{work.id}"]').click()
     last = page.locator(".log-line", has_text=f"line {LINES} says")
     await expect(last).to_be_visible(timeout=60_000)

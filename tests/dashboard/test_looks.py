@@ -17,6 +17,7 @@ LOOKS: dict[str, tuple[Any, ViewportSize]] = {
     "dark": ("dark", {"width": 1280, "height": 800}),
     "narrow": ("light", {"width": 390, "height": 844}),
 }
+OF_COLOURS = ("color-contrast", "link-in-text-block")
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -52,7 +53,9 @@ async def test_axe_finds_nothing_wrong_with_any_view_in_both_themes_and_on_a_nar
         for look, (scheme, size) in LOOKS.items():
             await page.emulate_media(color_scheme=scheme)
             await page.set_viewport_size(size)
-            wrong = [*await violations(page), *await spilling(page)]
+            # The themes differ in nothing but colours.
+            rules = OF_COLOURS if look == "dark" else ()
+            wrong = [*await violations(page, *rules), *await spilling(page)]
             found += [f"{path}, {look}: {each}" for each in wrong]
     assert found == []
 

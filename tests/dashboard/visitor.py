@@ -133,13 +133,21 @@ async def is_live(page: Page) -> None:
     await expect(page.locator(".connection")).to_have_attribute("data-state", "live")
 
 
-async def violations(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with a page as it is now."""
+async def violations(page: Page, *rules: str) -> list[str]:
+    """Return what axe-core finds wrong with a page as it is now.
+
+    Args:
+        page: The page.
+        rules: The rules to go by; by default all that axe goes by itself.
+    """
     if not await page.evaluate("'axe' in window"):
         # Evaluated by the debugger, as the policy of the page lets no foreign script in.
         await page.evaluate(AXE.read_text())
     # What it would load first is for rules about films and turned screens, of which there are none.
-    found = await page.evaluate("axe.run({resultTypes: ['violations'], preload: false})")
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    found = await page.evaluate("options => axe.run(options)", options)
     return [
         f"{each['id']}: {node['html']} — {node['failureSummary']}"
         for each in found["violations"]
