@@ -17,7 +17,7 @@ from schema.repo import Repo, connection
 from tests.races.race_child import Lease
 from tests.schema.world import World
 
-CLAIMS = int(os.environ.get("CLAIM_RACES", "20000"))
+CLAIMS = int(os.environ.get("CLAIM_RACES", "10000"))
 """How many leases are raced for; `make races` takes a hundred thousand."""
 
 RUNS = 600
