@@ -20,6 +20,7 @@ from tests.chaos.cluster import Cluster, Server
 from tests.chaos.history import History
 from tests.chaos.load import ANSWER
 from tests.handlers.pipelines_bench import SAMPLE
+from tests.plain_http import PLAIN
 
 YEAR: Final = 2025
 INTERVAL: Final = 0.7
@@ -87,7 +88,9 @@ async def _dispatch(
     url = f"http://127.0.0.1:{server.clients.port}/api/pipelines/dispatch"
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=ANSWER, headers=headers) as client:
+        async with httpx.AsyncClient(
+            trust_env=False, verify=PLAIN, timeout=ANSWER, headers=headers
+        ) as client:
             response = await client.post(url, **given)
     except httpx.HTTPError:
         return

@@ -20,6 +20,7 @@ from tests.chaos.history import History
 from tests.chaos.load import Worker, call_webhook
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import SERVERS, Plan
+from tests.plain_http import PLAIN
 from tests.schema.world import World
 
 _PATIENCE: Final = 5.0
@@ -246,7 +247,7 @@ class Chaos:
     async def _closed(self, server: Server) -> None:
         """Wait until the server counts no websocket any more."""
         url = f"http://127.0.0.1:{server.port}/metrics"
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=PLAIN, timeout=5) as client:
 
             async def closed() -> bool:
                 text = (await client.get(url)).text

@@ -16,6 +16,7 @@ from handlers.provision import provision_file
 from schema import work_orders
 from schema.projects import Provisioned, ProvisionedWorkflow
 from schema.work_orders import Created, NewWorkOrder
+from tests.plain_http import PLAIN
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "examples" / "demo-project.yaml"
@@ -97,6 +98,7 @@ class Stage:
         client = httpx.AsyncClient(
             base_url=self.url,
             trust_env=False,
+            verify=PLAIN,
             timeout=PATIENCE,
             headers={"Authorization": f"Bearer {self.token(role, tenants)}"},
         )

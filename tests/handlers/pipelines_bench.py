@@ -15,6 +15,7 @@ from channel_server.client import Client
 from handlers.application import Application
 from pipelines import NewJob, Registry, Submitted
 from pipelines.storage import jobs
+from tests.plain_http import PLAIN
 from tests.schema.world import workflow
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "emissions"
@@ -53,6 +54,7 @@ class Bench:
         async with httpx.AsyncClient(
             base_url=self.app.endpoint.http_url,
             trust_env=False,
+            verify=PLAIN,
             timeout=PATIENCE,
             headers={"Authorization": f"Bearer {self.token(role, tenants, projects)}"},
         ) as client:

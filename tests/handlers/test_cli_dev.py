@@ -14,6 +14,7 @@ from handlers.cli.environment import read_env
 from handlers.cli.posting import post_json
 from tests.handlers.cli_bench import WORKER
 from tests.handlers.process import Process, command, names
+from tests.plain_http import PLAIN
 
 TEXT_HTML = "text/html; charset=utf-8"
 
@@ -66,7 +67,7 @@ async def test_the_demo_shows_one_run_that_succeeds_and_one_that_fails(tmp_path:
         hook = (await process.line_with("curl -s")).split()[2]
         assert hook.startswith(f"{url}/i/")
         await process.line_with("make clean")
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as browser:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, verify=PLAIN) as browser:
             page = await browser.get("/", headers={"Accept": "text/html"})
             assert (page.status_code, page.headers["Content-Type"]) == (200, TEXT_HTML)
             browser.headers["Authorization"] = f"Bearer {token}"
@@ -108,7 +109,7 @@ async def test_a_second_start_finds_its_keys_and_without_a_worker_its_runs_wait_
         await process.line_with("Two runs wait for a worker.")
         assert children(process.pid) == set()
         again = read_env(folder / "env")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=PLAIN) as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
         # The worker that the hints tell of takes them.
         worker = await asyncio.create_subprocess_exec(

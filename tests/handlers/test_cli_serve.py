@@ -15,6 +15,7 @@ from handlers.cli.serve import start
 from handlers.config import Settings
 from tests.handlers.cli_bench import variables
 from tests.handlers.process import command, names
+from tests.plain_http import PLAIN
 
 
 def address(line: str) -> str:
@@ -30,7 +31,7 @@ async def test_it_serves_until_a_signal_and_exits_with_0(
     own = number is signal.SIGTERM
     async with command(*words, folder=tmp_path, env=env, interpreter=own) as process:
         url = address(await process.line_with("listening"))
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=PLAIN) as client:
             assert (await client.get(f"{url}/readyz")).json()["ready"] is True
         assert await process.end(number) == 0, process.text
     for line in process.said:
@@ -45,7 +46,7 @@ async def test_it_migrates_when_told_to(
     words = ("serve", "--migrate", "--port", "0")
     async with command(*words, folder=tmp_path, env=env) as process:
         line = await process.line_with("listening at")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=PLAIN) as client:
             url = line.removeprefix("listening at ")
             assert (await client.get(f"{url}/readyz")).json()["ready"] is True
         assert await process.end(signal.SIGTERM) == 0

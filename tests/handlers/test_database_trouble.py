@@ -20,6 +20,7 @@ from schema.refused import Refused
 from schema.repo import ANSWER_MARGIN, Repo, Statement, connection
 from tests.handlers.bench import TIMEOUT, Bench, Run, project_with_credential, settings, stamp
 from tests.handlers.conftest import MakeBench
+from tests.plain_http import PLAIN
 from tests.schema.world import World
 from tests.spare_server import SpareServer
 from tests.waiting import until
@@ -243,7 +244,9 @@ async def test_postmaster_killed_events_wait_sockets_stay_and_upgrades_come_back
         answer = await start(run)
         await retried(bench, 2)
         await until_checked(ready, well=False)
-        async with httpx.AsyncClient(base_url=app.endpoint.http_url, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=app.endpoint.http_url, trust_env=False, verify=PLAIN
+        ) as http:
             assert (await http.get("/readyz")).status_code == 503
         await asyncio.to_thread(postgres.start)
         await until_checked(ready, well=True)
@@ -364,7 +367,9 @@ async def test_a_webhook_whose_answer_is_lost_creates_one_run_and_says_which(
         hook = world.workflow().triggers["webhook"]
         try:
             lost = proxy.lose_answer_to(b"a very special order")
-            async with httpx.AsyncClient(base_url=app.endpoint.http_url, trust_env=False) as http:
+            async with httpx.AsyncClient(
+                base_url=app.endpoint.http_url, trust_env=False, verify=PLAIN
+            ) as http:
                 answer = await http.post(f"/i/{hook}", json={"is": "a very special order"})
             assert lost.is_set()
             assert answer.status_code == 200

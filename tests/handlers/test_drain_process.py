@@ -25,6 +25,7 @@ from tests.handlers.bench import Bench, project_with_credential
 from tests.handlers.cli_bench import variables
 from tests.handlers.conftest import MakeBench
 from tests.handlers.process import PATIENCE, Process, command
+from tests.plain_http import PLAIN
 from tests.schema.world import workflow
 from tests.waiting import until
 
@@ -208,7 +209,9 @@ async def test_callers_and_streams_are_answered_and_idle_connections_end(server:
     idle = RawClient(address.hostname or "", address.port or 0, timeout=PATIENCE)
     async with (
         idle,
-        httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=PATIENCE) as http,
+        httpx.AsyncClient(
+            base_url=server.url, trust_env=False, verify=PLAIN, timeout=PATIENCE
+        ) as http,
     ):
         assert (await idle.request("/healthz")).status == 200
         calling = asyncio.ensure_future(http.post(f"/i/{hook}", json={"order": 1}))

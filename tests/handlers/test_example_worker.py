@@ -14,6 +14,7 @@ from schema.projects import Provisioned
 from schema.repo import Statement
 from schema.work_orders import Created, NewWorkOrder
 from tests.handlers.cli_bench import DEMO, worker
+from tests.plain_http import PLAIN
 from tests.waiting import until
 
 STEPS = Statement(
@@ -145,6 +146,7 @@ async def test_a_run_that_is_cancelled_ends_with_the_step_that_is_under_way(
             base_url=live_app.endpoint.http_url,
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
+            verify=PLAIN,
             timeout=30,
         ) as client,
         worker(live_app.settings, live_app.endpoint.url, "--pace=60"),
@@ -170,7 +172,7 @@ async def test_a_webhook_that_waits_is_answered_by_the_run(
     assert isinstance(made, Provisioned), made
     url = f"{live_app.endpoint.http_url}/i/{made.workflows[0].triggers['webhook']}"
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=30) as client,
+        httpx.AsyncClient(trust_env=False, verify=PLAIN, timeout=30) as client,
         worker(live_app.settings, live_app.endpoint.url),
     ):
         good = await client.post(url, json={"id": 1, "quantity": 4})

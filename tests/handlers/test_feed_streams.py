@@ -16,6 +16,7 @@ from handlers.http import feed_sink
 from tests.handlers.bench import TIMEOUT, Bench, settings
 from tests.handlers.conftest import MakeBench
 from tests.handlers.follower import log
+from tests.plain_http import PLAIN
 from tests.schema.world import World
 from tests.waiting import until
 
@@ -43,7 +44,11 @@ def token(bench: Bench, seconds: float = 3600, *projects: Any) -> str:
 async def client(bench: Bench, given: str | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {given or token(bench)}"}
     async with httpx.AsyncClient(
-        base_url=bench.app.endpoint.http_url, trust_env=False, timeout=TIMEOUT, headers=headers
+        base_url=bench.app.endpoint.http_url,
+        trust_env=False,
+        verify=PLAIN,
+        timeout=TIMEOUT,
+        headers=headers,
     ) as opened:
         yield opened
 

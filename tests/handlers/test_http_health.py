@@ -12,11 +12,14 @@ import migrations
 from handlers.application import Application
 from handlers.config import Settings
 from handlers.http import health
+from tests.plain_http import PLAIN
 
 
 @pytest.fixture
 async def client(live_app: Application) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=live_app.endpoint.http_url, trust_env=False) as opened:
+    async with httpx.AsyncClient(
+        base_url=live_app.endpoint.http_url, trust_env=False, verify=PLAIN
+    ) as opened:
         yield opened
 
 
@@ -66,7 +69,9 @@ async def test_pending_migrations_are_named_and_not_ready(
         app = await Application(settings).start()
         try:
             url = app.endpoint.http_url
-            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+            async with httpx.AsyncClient(
+                base_url=url, trust_env=False, verify=PLAIN, timeout=30
+            ) as client:
                 pending = f"pending: {', '.join(known[1:])}"
                 assert await readiness(client) == (503, False, {"migrations": pending})
         finally:

@@ -24,6 +24,7 @@ from schema.reading import run_list
 from schema.reading.run_list import RunFilter, RunPage
 from schema.refused import Refused, invalid
 from schema.repo import Repo, Statement
+from tests.plain_http import PLAIN
 from tests.waiting import until
 
 SPEC = """\
@@ -61,7 +62,7 @@ async def project(live_app: Application, tmp_path: Path) -> Provisioned:
 @pytest.fixture
 async def client(live_app: Application) -> AsyncIterator[httpx.AsyncClient]:
     url = live_app.endpoint.http_url
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as opened:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=PLAIN, timeout=20) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from handlers.jobs.engine import read_providers
 from schema.repo import connection
 from tests.handlers.bench import settings
 from tests.handlers.pipelines_bench import QUIET, SAMPLE, Bench
+from tests.plain_http import PLAIN
 from tests.waiting import until
 
 UNKNOWN = uuid4()
@@ -61,7 +62,9 @@ def call(client: httpx.AsyncClient, path: str, made: Any, **more: Any) -> Any:
 
 async def test_without_a_token_every_endpoint_answers_401(jobs: Bench) -> None:
     made = await jobs.submit()
-    async with httpx.AsyncClient(base_url=jobs.app.endpoint.http_url, trust_env=False) as nobody:
+    async with httpx.AsyncClient(
+        base_url=jobs.app.endpoint.http_url, trust_env=False, verify=PLAIN
+    ) as nobody:
         for path in (*READS, *ACTS):
             answer = await call(nobody, path, made)
             assert refusal(answer) == (401, "unauthorized"), path
