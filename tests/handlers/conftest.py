@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from handlers.application import Application
+from handlers.config import Settings
 from tests.handlers.bench import Bench, project_with_credential, settings
 from tests.kept_repos import KeptRepos
 from tests.schema.world import World
@@ -34,6 +35,24 @@ async def make_bench(database_url: str, kept: KeptRepos) -> AsyncIterator[MakeBe
     for bench in made:
         await bench.close()
         await bench.app.stop()
+
+
+@pytest.fixture
+async def app(app_settings: Settings, kept: KeptRepos) -> AsyncIterator[Application]:
+    """The application, open, with the door to its database that stays open from test to test."""
+    repo = await kept.to(app_settings.database_url)
+    application = await Application(app_settings, repo=repo).open()
+    yield application
+    await application.stop(drain=False)
+
+
+@pytest.fixture
+async def live_app(app_settings: Settings, kept: KeptRepos) -> AsyncIterator[Application]:
+    """The application, started, with the door to its database that stays open."""
+    repo = await kept.to(app_settings.database_url)
+    application = await Application(app_settings, repo=repo).start()
+    yield application
+    await application.stop(drain=False)
 
 
 @pytest.fixture
