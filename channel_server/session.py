@@ -47,10 +47,13 @@ class Membership(Generic[HandleT]):
         self.ref = join.ref
         self.state = JOINING
 
-    def awaits(self, join: Message) -> bool:
-        """Whether the answer to this join, which is still to come, answers that message too."""
+    def began_with(self, join: Message) -> bool:
+        """Whether that message is the join of this membership, which came twice.
+
+        Refs of a client are its own and new for each message; without one there is no telling.
+        """
         same = join.ref == self.ref and join.join_ref == self.join_ref
-        return self.state == JOINING and same and join.ref is not None
+        return same and join.ref is not None and self.state != LEAVING
 
 
 class Join(Generic[RouteT, HandleT]):
@@ -92,7 +95,7 @@ class Drop(msgspec.Struct, frozen=True):
 
     Attributes:
         why: `stale`: for an older join of the topic. `leaving`: sent after the leave. `same_join`:
-            a join that came twice, of which the first is still to be answered.
+            a join that came twice; the answer to the first is its answer.
     """
 
     why: str
@@ -164,7 +167,7 @@ class Session(Generic[RouteT, HandleT]):
         if member is None:
             return self._unjoined(message)
         if event == JOIN:
-            return SAME_JOIN if member.awaits(message) else self._join(message, member)
+            return SAME_JOIN if member.began_with(message) else self._join(message, member)
         if member.state == JOINING:
             return Defer(member)
         join_ref = message.join_ref

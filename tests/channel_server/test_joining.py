@@ -339,22 +339,24 @@ async def test_a_join_whose_frame_is_doubled_on_the_way_is_answered_once(world: 
     assert world.shapes() == []
     first.gate.set()
     await settle()
+    world.join("1")
+    await settle()
     assert [shape[:2] for shape in world.shapes()] == [("1", "1"), ("1", None), ("1", "2")]
     assert first.ends == []
 
 
-async def test_a_join_that_comes_again_with_the_same_ref_is_not_closed_by_its_predecessor(
+async def test_a_join_with_the_join_ref_of_its_predecessor_is_not_closed_with_it(
     world: World,
 ) -> None:
     world.join("1")
     (await made(1)).gate.set()
     await settle()
     world.take()
-    world.join("1")
+    world.one.send("1", "9", "room:1", "phx_join", None)
     (await made(2)).gate.set()
     await settle()
     assert [shape[:4] for shape in world.shapes()] == [
-        ("1", "1", "phx_reply", "ok"),
+        ("1", "9", "phx_reply", "ok"),
         ("1", None, "welcome", None),
     ]
 
