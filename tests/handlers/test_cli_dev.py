@@ -1,10 +1,8 @@
 """``dev`` as a process: the demo from nothing to two finished runs, and nothing left behind."""
 
-import asyncio
 import os
 import signal
 import stat
-import sys
 from pathlib import Path
 
 import httpx
@@ -12,9 +10,10 @@ import pytest
 
 from handlers.cli.environment import read_env
 from handlers.cli.posting import post_json
-from tests.handlers.cli_bench import WORKER
+from tests.handlers.cli_bench import WORKER, work
 from tests.handlers.process import Process, command, names
 from tests.plain_http import PLAIN
+from tests.programs import program
 
 TEXT_HTML = "text/html; charset=utf-8"
 
@@ -112,14 +111,11 @@ async def test_a_second_start_finds_its_keys_and_without_a_worker_its_runs_wait_
         async with httpx.AsyncClient(trust_env=False, verify=PLAIN) as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
         # The worker that the hints tell of takes them.
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(WORKER)),
-            env={**os.environ, **read_env(folder / "worker.env")},
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        await process.line_with("run success")
-        worker.terminate()
-        assert await worker.wait() == 0
+        env = {**os.environ, **read_env(folder / "worker.env")}
+        async with program(work, str(WORKER), env=env) as worker:
+            await process.line_with("run success")
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.wait() == 0
         assert await process.end(signal.SIGINT) == 0, process.text
     assert again["WORKER_SECRET"] == first["WORKER_SECRET"]
     assert again["WORKER_RUNS_PRIVATE_KEY"] == first["WORKER_RUNS_PRIVATE_KEY"]
