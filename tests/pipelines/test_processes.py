@@ -40,11 +40,15 @@ async def test_a_process_killed_at_any_step_loses_and_doubles_nothing(lab: Lab, 
     assert (await lab.job(submitted.job_id)).attempts == 2
 
 
+FROZEN = 2.5
+"""Stale window in seconds: no busy machine must take the jobs of the process that is awake."""
+
+
 @pytest.mark.parametrize("step", ["claimed", "handled", "finished", "committing"])
 async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
     lab: Lab, step: str
 ) -> None:
-    async with forked(toy_child.serve, lab.url, 1.0, 4, step, signal.SIGSTOP) as process:
+    async with forked(toy_child.serve, lab.url, FROZEN, 4, step, signal.SIGSTOP) as process:
         await process.ready()
         submitted = await lab.submit(
             "csv_ingest", module_type_id=3, year=2025, config={"values": {"31": 1, "32": 2}}
@@ -54,9 +58,8 @@ async def test_u1_a_process_that_was_frozen_changes_nothing_when_it_wakes(
             return (await lab.job(submitted.job_id)).attempts > 0
 
         await until(claimed)  # the other process is to be the first owner
-        settings = fast(
-            pod="waking", stale_window=timedelta(seconds=1), poll_interval=timedelta(seconds=0.25)
-        )
+        window = timedelta(seconds=FROZEN)
+        settings = fast(pod="waking", stale_window=window, poll_interval=window / 4)
         engine = await lab.started(settings=settings)
         await lab.quiet(engine)
         columns = "SELECT jobs::text FROM pipeline_jobs AS jobs ORDER BY id"
