@@ -1,6 +1,6 @@
 """Step three: the totals of the modules of a year, and of the reports that they are part of."""
 
-from typing import Final
+from typing import Annotated, Final, Literal, TypedDict
 
 import msgspec
 
@@ -79,6 +79,34 @@ _REPORTS: Final = f"""WITH report AS MATERIALIZED (
 )
 UPDATE carbon_reports AS r SET stats = summed.stats, last_updated = clock_timestamp()
 FROM summed WHERE summed.id = r.id"""
+
+
+_Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+
+class _Totals(TypedDict):
+    scope1: float
+    scope2: float
+    scope3: float
+    total: float
+    entry_count: int
+    computed_at: _Moment
+
+
+class ModuleTotals(_Totals):
+    """Totals of a module, in kg of CO2 equivalents; by the numbers of emission types."""
+
+    by_emission_type: dict[str, float]
+    by_additional_value: dict[str, float]
+
+
+class ReportTotals(_Totals):
+    """Totals of a report, in kg of CO2 equivalents; progress counts validated modules, as `1/3`."""
+
+    it_total_kg: float
+    highest_category_module_id: int | None
+    completion_progress: str
+    overall_status: Literal["validated", "in_progress"]
 
 
 class Aggregated(msgspec.Struct, frozen=True):

@@ -5,10 +5,11 @@ adds the job types to the registry that the engine is made with; providers of ``
 given to it as ``services={SERVICE: {"name": Provider(...)}}``.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from handlers.emissions.aggregate import ModuleTotals, ReportTotals
 from handlers.emissions.dispatch import (
     DispatchError,
     dispatch_api,
@@ -38,7 +39,7 @@ JOIN units ON units.id = report.unit_id
 WHERE $1::text[] IS NULL OR units.institutional_id = ANY($1) ORDER BY report.year DESC"""
 
 
-class UnitTotals(msgspec.Struct, frozen=True):
+class UnitTotals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Totals of one unit in one year.
 
     Attributes:
@@ -50,8 +51,8 @@ class UnitTotals(msgspec.Struct, frozen=True):
 
     unit: str
     name: str
-    report: dict[str, Any] | None
-    modules: dict[str, dict[str, Any] | None]
+    report: ReportTotals | None
+    modules: dict[str, ModuleTotals | None]
 
 
 async def totals(

@@ -39,7 +39,7 @@ LEFT JOIN LATERAL (
 ORDER BY wanted.module, wanted.det"""
 
 
-class TypeStatus(msgspec.Struct, frozen=True, kw_only=True):
+class TypeStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether the emissions of an entry type in a year are up to date.
 
     Attributes:

@@ -14,7 +14,7 @@ from handlers.http.pipeline_access import Asked, connection, gateway_of, refused
 _LATEST_YEAR: Final = 9999
 
 
-class ShownType(msgspec.Struct, frozen=True):
+class ShownType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A type of data entries."""
 
     id: int
@@ -22,7 +22,7 @@ class ShownType(msgspec.Struct, frozen=True):
     scope: int
 
 
-class ShownModule(msgspec.Struct, frozen=True):
+class ShownModule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A module: what totals are for, and what can be uploaded.
 
     Attributes:
@@ -42,7 +42,7 @@ class ShownModule(msgspec.Struct, frozen=True):
     factor_columns: list[str]
 
 
-class YearTotals(msgspec.Struct, frozen=True):
+class YearTotals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Totals of a year.
 
     Attributes:

@@ -11,34 +11,44 @@ from litestar import MediaType, Request, Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from handlers.http.api import shapes, shapes_activity
-from handlers.http.api.examples import EXAMPLES
+from handlers.emissions.service import TypeStatus
+from handlers.http import pipeline_examples, pipeline_shapes
+from handlers.http.api import examples, shapes, shapes_activity
 from handlers.http.api.health import ServerHealth
 from handlers.http.api.revocations import RevocationList, RevocationWish
 from handlers.http.api.run_actions import Cancelled, Retried, RetryWish
 from handlers.http.api.run_bulk import BulkProgress, BulkWish
+from handlers.http.emissions import YearTotals
 from handlers.http.errors import MEDIA_TYPE, Problem, problem_response
+from handlers.http.stale_stats import StaleRunStatistics, StaleStats
 
 REF: Final = "#/components/schemas/{name}"
 JSON: Final = "application/json"
+FORM: Final = "multipart/form-data"
 LINES: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
 
 STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     *(
         each
-        for each in {**vars(shapes), **vars(shapes_activity)}.values()
-        if isinstance(each, type) and issubclass(each, msgspec.Struct) and each is not shapes.Shape
+        for module in (shapes, shapes_activity, pipeline_shapes)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, shapes.Shape) and each is not shapes.Shape
     ),
     *(Problem, Retried, RetryWish, Cancelled, BulkWish, BulkProgress),
     *(RevocationList, RevocationWish, ServerHealth),
+    *(TypeStatus, YearTotals, StaleStats, StaleRunStatistics),
 )
 """Bodies whose schemas are those of msgspec."""
 
+EXAMPLES: Final = {**examples.EXAMPLES, **pipeline_examples.EXAMPLES}
+"""Of those bodies, by the name of the struct."""
+
 _BODIES: Final = {
-    "/api/runs/{run_id}/retry": ("RetryWish", False),
-    "/api/runs/bulk": ("BulkWish", True),
-    "/api/revocations": ("RevocationWish", True),
+    "/api/runs/{run_id}/retry": ({JSON: "RetryWish"}, False),
+    "/api/runs/bulk": ({JSON: "BulkWish"}, True),
+    "/api/revocations": ({JSON: "RevocationWish"}, True),
+    "/api/pipelines/dispatch": ({JSON: "DispatchWish", FORM: "DispatchForm"}, True),
 }
 _STREAMS: Final = {
     ("/api/runs/bulk", "post"): {LINES: "BulkProgress", EVENTS: "BulkProgress"},
@@ -48,6 +58,7 @@ _STREAMS: Final = {
     ("/api/pipelines/{pipeline_id}/stream", "get"): {EVENTS: None},
     ("/api/pipelines/jobs/{job_id}/stream", "get"): {EVENTS: None},
 }
+_MAPS: Final = {"/api/pipelines/active": pipeline_examples.ACTIVE}
 _OPEN: Final = ("/healthz", "/readyz", "/metrics", "/i/")
 
 
@@ -110,19 +121,28 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     if not path.startswith(_OPEN):
         operation["security"] = [{"user": []}]
     if path in _BODIES and method == "post":
-        name, required = _BODIES[path]
-        operation["requestBody"] = {"required": required, "content": {JSON: _body(name)}}
+        names, required = _BODIES[path]
+        bodies = {kind: _body(name) for kind, name in names.items()}
+        operation["requestBody"] = {"required": required, "content": bodies}
     if (path, method) in _STREAMS:
         streams = _STREAMS[path, method]
         content = {kind: _body(name) if name else {} for kind, name in streams.items()}
         responses["200"] = {"description": "A stream.", "content": content}
     if path == "/api/runs/{run_id}/cancel":
         responses["202"] = {**responses["200"], "description": "The worker is asked to end it."}
-    for response in responses.values():
-        for media in response.get("content", {}).values():
-            name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            if name in EXAMPLES:
-                media["example"] = EXAMPLES[name]
+    for body in (operation.get("requestBody", {}), *responses.values()):
+        for media in body.get("content", {}).values():
+            _show(path, media)
+
+
+def _show(path: str, media: dict[str, Any]) -> None:
+    """Give a body an example: that of its struct, a list of it, or that of a map."""
+    schema = media.get("schema", {})
+    name = schema.get("items", schema).get("$ref", "").rpartition("/")[2]
+    if name in EXAMPLES:
+        media["example"] = [EXAMPLES[name]] if "items" in schema else EXAMPLES[name]
+    elif path in _MAPS:
+        media["example"] = _MAPS[path]
 
 
 def _body(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the same fields, with the upload as ``file``.
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, post
@@ -23,38 +23,16 @@ from handlers.emissions.service import (
 from handlers.gateway import Gateway
 from handlers.http.auth import operator_of, require_tenant
 from handlers.http.pipeline_access import Asked, available, connection, gateway_of, refused
+from handlers.http.pipeline_shapes import Dispatched, DispatchWish
 from handlers.jobs.engine import read_providers
 from pipelines import Submitted
 from pipelines.storage.jobs import get_job
 
-Year = Annotated[int, msgspec.Meta(ge=1900, le=9999)]
-
 _FILE: Final = "file"
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked for, beside the upload.
-
-    Attributes:
-        target: What the file holds.
-        unit: Institutional id of the only unit; then the pipeline is that tenant's.
-        path: A file below the server's inputs folder.
-        provider: Name of a configured provider to pull from.
-        recalculate: Compute emissions anew, from what is there.
-    """
-
-    target: Literal["data", "factors", "units"] = "data"
-    module: int | None = None
-    year: Year | None = None
-    data_entry_type: int | None = None
-    unit: str | None = None
-    path: str | None = None
-    provider: str | None = None
-    recalculate: bool = False
-
-
 @post("/dispatch", status_code=202)
-async def dispatch(request: Asked) -> Response[dict[str, Any]]:
+async def dispatch(request: Asked) -> Response[Dispatched]:
     """Start a pipeline and answer 202 with its id, before any of its work is done.
 
     400 for a body that cannot be read, 403 for another tenant's unit, 404 for a path that is not
@@ -73,17 +51,18 @@ async def dispatch(request: Asked) -> Response[dict[str, Any]]:
         raise refused(422, f"{error.field} {error.reason}") from None
     async with connection(gateway) as lent:
         job = await get_job(lent, submitted.job_id)
-    body = {
-        "pipeline_id": str(submitted.pipeline_id),
-        "job_id": submitted.job_id,
-        "joined": submitted.joined,
-        "state": None if job is None else str(job.state),
-        "message": "joined a job under way" if submitted.joined else "accepted",
-    }
-    return Response(body)
+    return Response(
+        Dispatched(
+            pipeline_id=submitted.pipeline_id,
+            job_id=submitted.job_id,
+            joined=submitted.joined,
+            state=None if job is None else job.state,
+            message="joined a job under way" if submitted.joined else "accepted",
+        )
+    )
 
 
-async def _read(request: Asked) -> tuple[Wanted, tuple[str, bytes] | None]:
+async def _read(request: Asked) -> tuple[DispatchWish, tuple[str, bytes] | None]:
     kind = request.content_type[0]
     if kind == RequestEncodingType.MULTI_PART:
         form = await request.form()
@@ -101,14 +80,16 @@ async def _read(request: Asked) -> tuple[Wanted, tuple[str, bytes] | None]:
         raise refused(400, f"The body is no JSON: {error}.") from None
 
 
-def _convert(values: Any, *, strict: bool) -> Wanted:
+def _convert(values: Any, *, strict: bool) -> DispatchWish:
     try:
-        return msgspec.convert(values, Wanted, strict=strict)
+        return msgspec.convert(values, DispatchWish, strict=strict)
     except msgspec.ValidationError as error:
         raise refused(422, str(error)) from None
 
 
-async def _submit(gateway: Gateway, wanted: Wanted, upload: tuple[str, bytes] | None) -> Submitted:
+async def _submit(
+    gateway: Gateway, wanted: DispatchWish, upload: tuple[str, bytes] | None
+) -> Submitted:
     given = [upload is not None, wanted.path is not None, wanted.provider is not None]
     if sum([*given, wanted.recalculate]) != 1:
         raise refused(422, "Give exactly one of file, path, provider and recalculate.")

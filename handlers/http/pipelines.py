@@ -1,7 +1,7 @@
 """``/api/pipelines``: list, show, jobs, what is active; recover, cancel, abort."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -20,6 +20,13 @@ from handlers.http.pipeline_access import (
     seen_job,
     seen_pipeline,
 )
+from handlers.http.pipeline_shapes import (
+    PipelineDetail,
+    PipelineJob,
+    PipelineJobs,
+    PipelineList,
+    shown,
+)
 from pipelines import PipelineStatus, job_to_wire, pipeline_to_wire
 from pipelines.storage.listing import Filter, list_pipelines, shown_pipelines
 
@@ -27,8 +34,6 @@ MOST_LISTED: Final = 200
 MOST_MODULES: Final = 100
 _LATEST_YEAR: Final = 9999
 _LARGEST_MODULE: Final = 2**31 - 1
-
-Json = Response[dict[str, Any]]
 
 
 @get("/")
@@ -40,11 +45,11 @@ async def list_all(
     module: FromQuery[int | None] = None,
     limit: FromQuery[str | None] = None,
     after: FromQuery[str | None] = None,
-) -> Json:
+) -> Response[PipelineList]:
     """List pipelines, newest first; those of other tenants are left out.
 
-    Answers ``{"pipelines": [...], "after": <cursor or null>}``: each as it is shown alone, without
-    jobs and progress, and with the stored status. 422 for an unknown status, limit or cursor.
+    Each is as it is shown alone, without jobs and progress, and with the stored status. 422 for an
+    unknown status, limit or cursor.
     """
     user = viewer_of(request)
     unknown = set(status or ()) - {each.value for each in PipelineStatus}
@@ -64,40 +69,39 @@ async def list_all(
     )
     async with connection(gateway_of(request)) as lent:
         page = await list_pipelines(lent, wanted, number(limit, "limit", 50, MOST_LISTED))
-    return Response(
-        {
-            "pipelines": [pipeline_to_wire(each) for each in page.pipelines],
-            "after": None if page.after is None else _cursor(*page.after),
-        }
-    )
+    wire = {
+        "pipelines": [pipeline_to_wire(each) for each in page.pipelines],
+        "after": None if page.after is None else _cursor(*page.after),
+    }
+    return shown(PipelineList, wire)
 
 
 @get("/{pipeline_id:uuid}")
-async def show(request: Asked, pipeline_id: FromPath[UUID]) -> Json:
+async def show(request: Asked, pipeline_id: FromPath[UUID]) -> Response[PipelineDetail]:
     """Show a pipeline with its jobs and progress. 404 if there is none, 403 across tenants."""
     user = viewer_of(request)
-    return Response(await seen_pipeline(gateway_of(request), user, pipeline_id))
+    return shown(PipelineDetail, await seen_pipeline(gateway_of(request), user, pipeline_id))
 
 
 @get("/{pipeline_id:uuid}/jobs")
-async def show_jobs(request: Asked, pipeline_id: FromPath[UUID]) -> Json:
+async def show_jobs(request: Asked, pipeline_id: FromPath[UUID]) -> Response[PipelineJobs]:
     """Show the jobs of a pipeline, by id. 404 if there is none, 403 across tenants."""
     user = viewer_of(request)
     wire = await seen_pipeline(gateway_of(request), user, pipeline_id)
-    return Response({"pipeline_id": wire["pipeline_id"], "jobs": wire["jobs"]})
+    return shown(PipelineJobs, {"pipeline_id": wire["pipeline_id"], "jobs": wire["jobs"]})
 
 
 @get("/jobs/{job_id:int}")
-async def show_job(request: Asked, job_id: FromPath[int]) -> Json:
+async def show_job(request: Asked, job_id: FromPath[int]) -> Response[PipelineJob]:
     """Show one job. 404 if there is none, 403 across tenants."""
     user = viewer_of(request)
-    return Response(job_to_wire(await seen_job(gateway_of(request), user, job_id)))
+    return shown(PipelineJob, job_to_wire(await seen_job(gateway_of(request), user, job_id)))
 
 
 @get("/active")
 async def show_active(
     request: Asked, year: FromQuery[int], modules: FromQuery[str] = ""
-) -> Response[dict[str, str]]:
+) -> Response[dict[str, UUID]]:
     """Show which pipeline to watch for each of some modules of a year, as ``{module: id}``.
 
     That of the latest active job, else the latest pipeline if it did not succeed; absent is none.
@@ -115,7 +119,7 @@ async def show_active(
         found = await shown_pipelines(
             lent, year, [int(part) for part in parts], user.tenant_filter()
         )
-    return Response({str(module): str(pipeline) for module, pipeline in sorted(found.items())})
+    return Response({str(module): pipeline for module, pipeline in sorted(found.items())})
 
 
 @get("/recalculation-status")
@@ -131,7 +135,7 @@ async def show_recalculation_status(
 
 
 @post("/jobs/{job_id:int}/recover", status_code=200)
-async def recover(request: Asked, job_id: FromPath[int]) -> Json:
+async def recover(request: Asked, job_id: FromPath[int]) -> Response[PipelineJob]:
     """Put a stale running job back with all its attempts.
 
     404 if there is none, 409 if it does not run or its owner was heard of within the stale window.
@@ -142,11 +146,11 @@ async def recover(request: Asked, job_id: FromPath[int]) -> Json:
         job = await gateway.engine.recover(job_id)
     if job is None:
         raise refused(409, "The job does not run, or is not stale.")
-    return Response(job_to_wire(job))
+    return shown(PipelineJob, job_to_wire(job))
 
 
 @post("/jobs/{job_id:int}/cancel", status_code=200)
-async def cancel(request: Asked, job_id: FromPath[int]) -> Json:
+async def cancel(request: Asked, job_id: FromPath[int]) -> Response[PipelineJob]:
     """End an active job. 404 if there is none, or it is over."""
     user, gateway = operator_of(request), gateway_of(request)
     await seen_job(gateway, user, job_id)
@@ -154,11 +158,11 @@ async def cancel(request: Asked, job_id: FromPath[int]) -> Json:
         job = await gateway.engine.cancel(job_id)
     if job is None:
         raise NotFoundException("There is nothing to cancel: the job is over.")
-    return Response(job_to_wire(job))
+    return shown(PipelineJob, job_to_wire(job))
 
 
 @post("/{pipeline_id:uuid}/abort", status_code=200)
-async def abort(request: Asked, pipeline_id: FromPath[UUID]) -> Json:
+async def abort(request: Asked, pipeline_id: FromPath[UUID]) -> Response[PipelineDetail]:
     """End all active jobs of a pipeline and show it. 404 if there is none, 409 if it is over."""
     user, gateway = operator_of(request), gateway_of(request)
     await seen_pipeline(gateway, user, pipeline_id)
@@ -166,7 +170,7 @@ async def abort(request: Asked, pipeline_id: FromPath[UUID]) -> Json:
         ended = await gateway.engine.abort(pipeline_id, user.subject)
     if not ended:
         raise refused(409, "All jobs of the pipeline are over.")
-    return Response(await seen_pipeline(gateway, user, pipeline_id))
+    return shown(PipelineDetail, await seen_pipeline(gateway, user, pipeline_id))
 
 
 def _cursor(at: datetime, pipeline_id: UUID) -> str:

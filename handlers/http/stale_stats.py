@@ -3,7 +3,7 @@
 Also the statistics of runs, which are derived in the same way. Read-only: nothing is tried again.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from litestar.params import FromQuery
 
 from handlers.http.auth import viewer_of
 from handlers.http.pipeline_access import Asked, connection, gateway_of, number
+from handlers.http.pipeline_shapes import Time
 from handlers.jobs.staleness import stale_run_statistics
 from pipelines.storage.listing import Staleness, staleness
 
@@ -39,7 +40,7 @@ FROM carbon_report_modules AS module
 JOIN carbon_reports AS report ON report.id = module.carbon_report_id"""
 
 
-class StaleStats(msgspec.Struct, frozen=True):
+class StaleStats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A module of a year whose totals are not to be trusted.
 
     Attributes:
@@ -52,14 +53,14 @@ class StaleStats(msgspec.Struct, frozen=True):
 
     module_type_id: int
     year: int
-    last_finished_aggregation_at: datetime | None
+    last_finished_aggregation_at: Time | None
     why_stale: WhyStale
     last_aggregation_job_id: int | None
     age_minutes: float | None
     inputs_newer: bool
 
 
-class StaleRunStatistics(msgspec.Struct, frozen=True):
+class StaleRunStatistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A workflow and day whose statistics are older than its runs."""
 
     workflow_id: UUID

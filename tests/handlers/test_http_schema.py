@@ -6,8 +6,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from handlers.http.api.examples import EXAMPLES
-from handlers.http.openapi import STRUCTS
+from handlers.http.openapi import EXAMPLES, STRUCTS
 from tests.handlers.bench import Bench
 from tests.handlers.http_bench import Web, problem
 
@@ -29,7 +28,8 @@ async def test_every_endpoint_is_described_with_its_problems_and_what_it_needs(
     for name in ("me", "projects", "overview", "workers", "workflows", "work-orders", "runs",
                  "stats", "health", "runs/bulk", "runs/{run_id}", "runs/{run_id}/logs",
                  "runs/{run_id}/logs.ndjson", "runs/{run_id}/retry", "runs/{run_id}/cancel",
-                 "dataclips/{dataclip_id}", "workflows/{workflow_id}"):  # fmt: skip
+                 "dataclips/{dataclip_id}", "workflows/{workflow_id}", "pipelines",
+                 "pipelines/{pipeline_id}", "pipelines/dispatch", "emissions/totals"):  # fmt: skip
         assert f"/api/{name}" in paths, name
     for path, methods in paths.items():
         for operation in methods.values():
@@ -81,6 +81,32 @@ async def test_examples_are_what_they_are_examples_of(document: dict[str, Any]) 
         }
         jsonschema.validate(example, schema, jsonschema.Draft202012Validator)
         assert f"schemas/{name}'" in shown, name
+
+
+async def test_every_json_body_of_the_api_has_a_schema_and_an_example_that_fits_it(
+    document: dict[str, Any],
+) -> None:
+    operations = [
+        operation
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if path.startswith("/api/")
+    ]
+    bodies = [
+        (kind, media)
+        for operation in operations
+        for body in (operation.get("requestBody", {}), *operation["responses"].values())
+        for kind, media in body.get("content", {}).items()
+        if kind.endswith("json") or kind == "multipart/form-data"
+    ]
+    for kind, media in bodies:
+        assert "$ref" in str(media["schema"]) or "additionalProperties" in media["schema"]
+        schema = {**media["schema"], "components": document["components"]}
+        jsonschema.validate(media["example"], schema, jsonschema.Draft202012Validator)
+        assert media["example"], kind
+    dispatch = document["paths"]["/api/pipelines/dispatch"]["post"]
+    assert set(dispatch["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert set(dispatch["responses"]) == {"202", "default"}
 
 
 async def test_the_schema_of_a_run_has_no_field_too_many_or_too_few(

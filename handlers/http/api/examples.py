@@ -54,6 +54,12 @@ _WORKER: Final[dict[str, Any]] = {
     "seen_at": _LATER, "online": True, "server": "host-1", "runs": [_RUN], "runs_held": 1,
 }  # fmt: skip
 
+_LINE: Final[dict[str, Any]] = {
+    "id": "a6c328b3-8184-8b79-98d5-f6eac9d763bd", "run_id": _RUN, "step_id": _STEP,
+    "level": "error", "source": "JOB", "message": "no such customer", "timestamp": _LATER,
+    "version": 6,
+}  # fmt: skip
+
 EXAMPLES: Final[dict[str, Any]] = {
     "Me": {
         "subject": "ana", "role": "operator", "expires_at": _LATER,
@@ -104,17 +110,8 @@ EXAMPLES: Final[dict[str, Any]] = {
         "lease": None,
         "cursor": 7,
     },
-    "LogPage": {
-        "lines": [
-            {
-                "id": "a6c328b3-8184-8b79-98d5-f6eac9d763bd", "run_id": _RUN, "step_id": _STEP,
-                "level": "error", "source": "JOB", "message": "no such customer",
-                "timestamp": _LATER, "version": 6,
-            }
-        ],
-        "next": None,
-        "total": 1,
-    },
+    "LogPage": {"lines": [_LINE], "next": None, "total": 1},
+    "LogLine": _LINE,
     "WorkOrderList": {
         "work_orders": [
             {
