@@ -195,7 +195,7 @@ async def test_a_join_before_the_loss_is_noticed_waits_for_the_next_connection(p
         side.connection.transport.abort()
 
     client = await play(wait_and_vanish, accept_and_wait)
-    wire = client._wire
+    wire = client._wire  # pyright: ignore[reportPrivateUsage]
     assert wire is not None
     vanish.set()
     while wire.close_code is None:  # noqa: ASYNC110 (nothing tells of it)
