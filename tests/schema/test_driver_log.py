@@ -15,12 +15,12 @@ MENDED = "Resetting connection with an active transaction"
 
 @pytest.fixture(autouse=True)
 def calm() -> Iterator[None]:
+    before = {name: logging.getLogger(name).filters[:] for name in ("asyncio", "asyncpg.pool")}
     driver_log.calm()
     driver_log.calm()
     yield
-    for name in ("asyncio", "asyncpg.pool"):
-        for each in logging.getLogger(name).filters[:]:
-            logging.getLogger(name).removeFilter(each)
+    for name, filters in before.items():
+        logging.getLogger(name).filters[:] = filters
 
 
 @pytest.mark.parametrize(("level", "shown"), [(logging.INFO, 0), (logging.DEBUG, 1)])
