@@ -21,6 +21,7 @@ from channel_server.client import (
 from channel_server.endpoint import Endpoint, Mount
 from channel_server.testing.proxy import FaultProxy
 from channel_server.testing.rooms import RoomSocket
+from tests.waiting import left_since
 
 Proxies = Callable[[str, int], Awaitable[FaultProxy]]
 
@@ -359,7 +360,7 @@ async def test_closing_ends_everything_and_leaves_no_task(url: str) -> None:
         stream = room.events()
         push = asyncio.create_task(room.push("silent"))
         await room.push("echo")
-    assert asyncio.all_tasks() - before - {push} == set()
+    assert await left_since(before | {push}) == []
     with pytest.raises((ChannelClosed, Disconnected)):
         await push
     assert [event async for event in stream] == []

@@ -12,6 +12,7 @@ from channel_server.endpoint import Endpoint, Mount
 from channel_server.limits import SocketLimits
 from channel_server.socket import ConnectInfo, Refuse
 from channel_server.testing.rooms import RoomSocket
+from tests.waiting import left_since
 
 
 class TokenSocket(RoomSocket):
@@ -157,4 +158,4 @@ async def test_cancelling_a_connect_leaves_no_task() -> None:
     client = Client("ws://127.0.0.1:1/socket", backoff=lambda attempt: 0.01)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.connect(retry=True), 0.05)
-    assert asyncio.all_tasks() - before == set()
+    assert await left_since(before) == []

@@ -10,6 +10,7 @@ import pytest
 from channel_server import log, service
 from channel_server.service import Service, Signals
 from tests import plain_logs
+from tests.waiting import left_since
 
 
 class Counting(Service):
@@ -37,7 +38,7 @@ class Counting(Service):
 
 async def stress(subject: Service, rounds: int = 50) -> None:
     """Start and stop in every order; nothing may hang, leak or raise."""
-    tasks = len(asyncio.all_tasks())
+    before = asyncio.all_tasks()
     for n in range(rounds):
         calls = [subject.start(), subject.stop(), subject.start(), subject.stop()]
         await asyncio.gather(*(calls if n % 2 else reversed(calls)))
@@ -46,7 +47,7 @@ async def stress(subject: Service, rounds: int = 50) -> None:
             await asyncio.wait_for(subject.started(), 5)
         await subject.stop()
         assert not subject.running
-    assert len(asyncio.all_tasks()) == tasks
+    assert await left_since(before) == []
 
 
 @pytest.fixture

@@ -22,9 +22,7 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import SERVERS, Plan
 from tests.plain_http import PLAIN
 from tests.schema.world import World
-
-_PATIENCE: Final = 5.0
-"""Seconds until a task that has not ended counts as left behind."""
+from tests.waiting import left_since
 
 CALM: Final = 45.0
 """Seconds in which everything must have come to its end after the last trouble."""
@@ -38,14 +36,6 @@ _LEFT = """SELECT (SELECT count(*) FROM runs WHERE state IN ('available', 'claim
 CONNECTIONS = ("channel_server_connections{", "channel_server_connections ")
 _SESSIONS = """SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-
-
-async def _left(tasks: "set[asyncio.Task[Any]]") -> list[str]:
-    """What of these tasks does not end: what was cancelled last may not have ended yet."""
-    if not tasks:
-        return []
-    _, left = await asyncio.wait(tasks, timeout=_PATIENCE)
-    return sorted(str(task.get_coro()) for task in left)
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
@@ -131,7 +121,7 @@ class Chaos:
                 await dashboard.close()
             await self._afterwards(before)
             self._summarise(stored)
-        left = await _left(asyncio.all_tasks() - others)
+        left = await left_since(others)
         self._expect(not left, f"8: tasks of clients are left: {left}")
         return self._verdict
 

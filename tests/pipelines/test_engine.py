@@ -14,7 +14,7 @@ from pipelines.runner import Runner
 from pipelines.storage import pods, polling
 from pipelines.storage.claims import claim_job
 from pipelines.storage.pods import StrangerError
-from tests.waiting import until
+from tests.waiting import left_since, until
 
 TYPES = ("idle", "csv_ingest", "aggregation", "emission_recalc")
 
@@ -52,7 +52,7 @@ async def test_stopping_leaves_no_task_and_no_connection(lab: Lab) -> None:
     await engine.submit(NewJob(job_type="idle"))
     await lab.quiet(engine)
     await engine.stop()
-    assert asyncio.all_tasks() == before
+    assert await left_since(before) == []
     assert await lab.value(connected) == others
 
 
