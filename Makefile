@@ -62,8 +62,7 @@ types: $(STAMP) ## Check types, strictly.
 contracts: $(STAMP) ## Check who may import whom.
 	@$(BIN)/lint-imports
 
-# Tracing makes Python a third slower: only the tests of the gateway's own rooms are traced, and no
-# process that they start.
+# Tracing makes Python a third slower: only the tests of the gateway's own rooms are traced.
 coverage: $(STAMP) ## Run every test, refuse less than 95 % branch coverage of the gateway.
 	@rm -f .coverage .coverage.*
 	@MEASURED_ROOMS=channel_server,schema,handlers \

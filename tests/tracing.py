@@ -1,11 +1,12 @@
-"""Coverage only while a test of some rooms runs, and not in the processes that tests start.
+"""Coverage only while a test of some rooms runs.
 
 Tracing makes Python a third slower, and most of what the suite costs is not about lines: browsers,
-processes that are killed, state machines. ``MEASURED_ROOMS`` names the folders of ``tests`` whose
+processes that are killed, state machines. Commands that tests start are traced, forked ones are not. ``MEASURED_ROOMS`` names the folders of ``tests`` whose
 tests count, with commas between; without it, coverage is whatever ``coverage run`` was told.
 """
 
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -15,18 +16,17 @@ import pytest
 
 ROOMS: Final = frozenset(filter(None, os.environ.get("MEASURED_ROOMS", "").split(",")))
 _FOLDER: Final = Path(__file__).parent
-_INHERITED: Final = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
 class Tracing:
-    """Switches the tracing of this process off and on.
+    """Switches the tracing of this thread off and on.
 
-    Args:
-        measured: What traces it.
+    Other threads are traced all the time: those of an executor outlive a test, and a thread that
+    begins untraced can not be traced later.
     """
 
-    def __init__(self, measured: coverage.Coverage) -> None:
-        self._measured = measured
+    def __init__(self) -> None:
+        self._trace = sys.gettrace()
         self._on = True
 
     def pytest_collection_finish(self) -> None:
@@ -40,20 +40,18 @@ class Tracing:
         return (yield)
 
     def pytest_sessionfinish(self) -> None:
-        """Nothing after the last test counts."""
-        self._switch(on=False)
+        """Coverage ends as it began."""
+        self._switch(on=True)
 
     def _switch(self, *, on: bool) -> None:
         if on != self._on:
             self._on = on
-            (self._measured.start if on else self._measured.stop)()
+            sys.settrace(self._trace if on else None)
 
 
 def use(config: pytest.Config) -> None:
     """Measure this process by room, if it is one that runs tests and is measured at all."""
-    measured = coverage.Coverage.current()
-    if not ROOMS or measured is None or not hasattr(config, "workerinput"):
+    measured = coverage.Coverage.current() is not None
+    if not (ROOMS and measured and hasattr(config, "workerinput")):
         return
-    for name in _INHERITED:
-        os.environ.pop(name, None)
-    config.pluginmanager.register(Tracing(measured))
+    config.pluginmanager.register(Tracing())
