@@ -1,8 +1,9 @@
 """Coverage only while a test of some rooms runs.
 
 Tracing makes Python a third slower, and most of what the suite costs is not about lines: browsers,
-processes that are killed, state machines. Commands that tests start are traced, forked ones are not. ``MEASURED_ROOMS`` names the folders of ``tests`` whose
+processes that are killed, state machines. ``MEASURED_ROOMS`` names the folders of ``tests`` whose
 tests count, with commas between; without it, coverage is whatever ``coverage run`` was told.
+Commands that tests start are traced, forked ones are not.
 """
 
 import os
