@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import structlog
 
+from pipelines.failures import log_failure
 from pipelines.run import RunResult
 from pipelines.runner import Runner
-from pipelines.storage.connection import is_outage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,10 +72,7 @@ class Dispatcher:
             if not self._stopped:
                 log.error("job_run_cancelled", job_id=job_id)
         elif (error := task.exception()) is not None:
-            if is_outage(error):
-                # It was not claimed, or is taken over when its owner is silent for too long.
-                log.warning("job_run_failed", job_id=job_id, reason=str(error))
-            else:
-                log.error("job_run_failed", job_id=job_id, exc_info=error)
+            # It was not claimed, or is taken over when its owner is silent for too long.
+            log_failure(log, "job_run_failed", error, job_id=job_id)
         # What it created is committed and in the queue: freed looks there.
         self.freed()

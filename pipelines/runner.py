@@ -6,12 +6,13 @@ from typing import Any
 
 import structlog
 
+from pipelines.failures import log_failure
 from pipelines.model import Job
 from pipelines.registry import Registry
 from pipelines.run import JobRun, RunEnd, RunResult, Step
 from pipelines.settings import EngineSettings
 from pipelines.storage import status
-from pipelines.storage.connection import Pool, is_outage
+from pipelines.storage.connection import Pool
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -91,10 +92,7 @@ class Runner:
         try:
             await self.recompute(job_id, *result.created)
         except Exception as error:
-            if is_outage(error):
-                log.warning("pipeline_status_skipped", job_id=job_id, reason=str(error))
-            else:
-                log.exception("pipeline_status_skipped", job_id=job_id)
+            log_failure(log, "pipeline_status_skipped", error, job_id=job_id)
 
     async def recompute(self, *job_ids: int) -> None:
         """Derive and store the status of all pipelines that depend on some jobs."""

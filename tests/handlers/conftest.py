@@ -17,6 +17,11 @@ DATABASE_SETTINGS = ("database_", "state_machine")
 """How settings begin that say how the database is connected to."""
 
 
+async def at_kept_door(given: Settings, kept: KeptRepos) -> Application:
+    """An application with the door to its database that stays open from test to test."""
+    return Application(given, repo=await kept.to(given.database_url))
+
+
 @pytest.fixture
 async def make_bench(database_url: str, kept: KeptRepos) -> AsyncIterator[MakeBench]:
     """A function that opens an application, with settings of its own, on the test's database."""
@@ -24,8 +29,8 @@ async def make_bench(database_url: str, kept: KeptRepos) -> AsyncIterator[MakeBe
 
     async def make(spec: Any = None, **more: Any) -> Bench:
         own = any(name.startswith(DATABASE_SETTINGS) for name in more)
-        repo = None if own else await kept.to(database_url)
-        app = await Application(settings(database_url, **more), repo=repo).open()
+        given = settings(database_url, **more)
+        app = await (Application(given) if own else await at_kept_door(given, kept)).open()
         world = await World.create(app.repo, spec or project_with_credential())
         made.append(Bench(app, world))
         await made[-1].has_watched()
@@ -39,18 +44,16 @@ async def make_bench(database_url: str, kept: KeptRepos) -> AsyncIterator[MakeBe
 
 @pytest.fixture
 async def app(app_settings: Settings, kept: KeptRepos) -> AsyncIterator[Application]:
-    """The application, open, with the door to its database that stays open from test to test."""
-    repo = await kept.to(app_settings.database_url)
-    application = await Application(app_settings, repo=repo).open()
+    """The application, open."""
+    application = await (await at_kept_door(app_settings, kept)).open()
     yield application
     await application.stop(drain=False)
 
 
 @pytest.fixture
 async def live_app(app_settings: Settings, kept: KeptRepos) -> AsyncIterator[Application]:
-    """The application, started, with the door to its database that stays open."""
-    repo = await kept.to(app_settings.database_url)
-    application = await Application(app_settings, repo=repo).start()
+    """The application, started."""
+    application = await (await at_kept_door(app_settings, kept)).start()
     yield application
     await application.stop(drain=False)
 
