@@ -98,6 +98,12 @@ Attack = Callable[[Prey], Iterator[float]]
 """Attacks step by step; says how many seconds to wait before the next."""
 
 
+def nothing(prey: Prey) -> Iterator[float]:
+    """Do nothing: what is measured then is how much the machine itself varies."""
+    while True:
+        yield 1.0
+
+
 def fifty_that_do_not_read(prey: Prey) -> Iterator[float]:
     """Ask again and again, and read no answer."""
     question = text(None, "1", "phoenix", "heartbeat", {"text": "x" * 30_000})
@@ -209,6 +215,7 @@ def requests_without_a_token(prey: Prey) -> Iterator[float]:
 
 
 ATTACKS: Final[dict[str, Attack]] = {
+    "nothing": nothing,
     "fifty that do not read": fifty_that_do_not_read,
     "two hundred half requests": half_requests,
     "fragments without end": endless_fragments,

@@ -23,6 +23,7 @@ from channel_server.log import get_logger
 from channel_server.message import CLOSE, DISCONNECT, ERROR, HEARTBEAT, LEAVE, RECHECK, Message
 from channel_server.metrics import Metrics
 from channel_server.pubsub import Broadcast, PubSub
+from channel_server.rate_limit import SHORTEST_PAUSE
 from channel_server.runner import Runner
 from channel_server.serializer import Serializer
 from channel_server.session import (
@@ -45,8 +46,6 @@ CRASH_PAYLOAD: Final = {"reason": "channel_crash"}
 DRAINING: Final = "draining"
 REVOKED: Final = "session revoked"
 RATE_LIMITED: Final = "rate_limited"
-SHORTEST_PAUSE: Final = 0.05
-"""Seconds; shorter ones would cost more than what they hold back."""
 
 
 @dataclass(slots=True)

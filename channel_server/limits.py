@@ -1,7 +1,7 @@
 """Limits of a socket: every bound that protects the server from one client.
 
-All of them are on by default, but for the rate of messages. Exceeding one hurts only the connection
-that did it; what it sees is written at each field. Times are seconds, sizes are bytes.
+All of them are on by default, but for the rates of messages and bytes. Exceeding one hurts only the
+connection that did it; what it sees is written at each field. Times are seconds, sizes are bytes.
 """
 
 from collections.abc import Callable
@@ -58,6 +58,9 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
             but for heartbeats and leaves.
         message_excess: Messages beyond what ``refuse`` allows that close the connection with 1008
             (10 000); those it has paid for by waiting count no more.
+        byte_rate: Bytes that one connection may send (no limit). Beyond, it is read no faster, and
+            nothing is lost. A frame that is not a whole uncompressed message (control frames,
+            fragments) counts 256 bytes more, and compressed ones what they inflate to.
         hosts: Names of hosts that requests may be for (any); others are refused with 403. Without
             it the policies ``same-host`` and ``same-origin`` believe the ``Host`` header, which
             pages cannot choose, but whoever answers for our name can.
@@ -88,6 +91,7 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     messages: Rate = Rate(per_second=0.0, burst=1.0)
     message_policy: Literal["pause", "refuse"] = "pause"
     message_excess: int = 10_000
+    byte_rate: Rate = Rate(per_second=0.0, burst=1.0)
     hosts: tuple[str, ...] = ()
     compression: bool = False
     check_origin: OriginPolicy = "same-host"

@@ -164,7 +164,7 @@ class Metrics(Collector):
         self.deliveries += deliveries
 
     def paused(self) -> None:
-        """Reading of a connection was paused because a mailbox was full."""
+        """Reading of a connection was paused: a mailbox was full, or it sent too much."""
         self.pauses += 1
 
     # Reading.
@@ -202,7 +202,7 @@ class Metrics(Collector):
             ("coalesced", "Broadcasts left out for clients that were behind.", self.coalesced),
             ("broadcasts", "Broadcasts.", self.broadcasts),
             ("deliveries", "Broadcasts handed to a subscriber.", self.deliveries),
-            ("read_pauses", "Times a full mailbox stopped reading.", self.pauses),
+            ("read_pauses", "Times a full mailbox or a rate stopped reading.", self.pauses),
         )
         for name, text, value in plain:
             yield CounterMetricFamily(f"channel_server_{name}", text, value=value)

@@ -20,6 +20,9 @@ import msgspec
 MOST_KEYS: Final = 10_000
 """Buckets that are kept by :class:`Buckets` unless it is told otherwise."""
 
+SHORTEST_PAUSE: Final = 0.05
+"""Seconds a connection is not read at the least; shorter would cost more than it holds back."""
+
 _IPV6_SITE: Final = 64
 
 

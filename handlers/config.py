@@ -19,6 +19,11 @@ from handlers.settings_fields import (
     read_fields,
 )
 from handlers.settings_liveness import LivenessSettings
+from handlers.settings_rates import (
+    USER_MESSAGE_DEADLINE,
+    WORKER_MESSAGE_DEADLINE,
+    byte_rate_problems,
+)
 from handlers.settings_secrets import CREDENTIALS, USER_TOKENS, derive, secret_problems
 
 LatePolicyName = Literal["accept", "reject", "acknowledge"]
@@ -319,6 +324,18 @@ class Settings(LivenessSettings, frozen=True, kw_only=True):
         errors = [
             *_field_errors(self),
             *self.wire_problems(),
+            *byte_rate_problems(
+                "CHANNEL_SERVER_RATE_USER_BYTES",
+                self.rate_user_bytes,
+                self.user_max_frame_bytes,
+                USER_MESSAGE_DEADLINE,
+            ),
+            *byte_rate_problems(
+                "CHANNEL_SERVER_RATE_WORKER_BYTES",
+                self.rate_worker_bytes,
+                self.worker_max_frame_bytes,
+                WORKER_MESSAGE_DEADLINE,
+            ),
             *secret_problems(
                 database_url=self.database_url,
                 worker_secret=self.worker_secret,

@@ -3,6 +3,7 @@
 Each is a rate per second in the long run. After a quiet time, ten seconds' worth may come at once.
 """
 
+from math import ceil
 from typing import Annotated, Final, Literal
 
 from channel_server.rate_limit import Rate
@@ -13,9 +14,23 @@ BURST: Final = 10.0
 """Seconds whose worth may come at once."""
 
 
+USER_MESSAGE_DEADLINE: Final = 30.0
+WORKER_MESSAGE_DEADLINE: Final = 120.0
+"""Seconds from the first byte of a message to its last."""
+
+
 def rate(per_second: float) -> Rate:
     """The rate of a setting; 0 is without limit."""
     return Rate(per_second=per_second, burst=max(1.0, per_second * BURST))
+
+
+def byte_rate_problems(name: str, per_second: float, largest: int, deadline: float) -> list[str]:
+    """What is wrong with a rate of bytes: that the largest message would never arrive in time."""
+    least = ceil(largest / (deadline + BURST))
+    if not 0 < per_second < least:
+        return []
+    said = f"{largest} bytes, the largest message, would not arrive within {deadline:g} s"
+    return [f"{name}: {said}; give at least {least}, or 0 for no limit."]
 
 
 class RateSettings(JobSettings, frozen=True, kw_only=True):
@@ -40,6 +55,24 @@ class RateSettings(JobSettings, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 5000.0
+    rate_user_bytes: Annotated[
+        float,
+        field(
+            "CHANNEL_SERVER_RATE_USER_BYTES",
+            "Bytes of one dashboard connection; it is read no faster, and nothing is refused.",
+            unit="B/s",
+            ge=0,
+        ),
+    ] = 64.0 * 1024
+    rate_worker_bytes: Annotated[
+        float,
+        field(
+            "CHANNEL_SERVER_RATE_WORKER_BYTES",
+            "Bytes of one worker connection; it is read no faster, and nothing is refused.",
+            unit="B/s",
+            ge=0,
+        ),
+    ] = 16.0 * 1024 * 1024
     rate_claims: Annotated[
         float,
         field(

@@ -12,7 +12,7 @@ from handlers.revocations import USER_TOPIC, WORKER_TOPIC
 from handlers.run_tokens import WorkerIdentity
 from handlers.run_viewer import RunViewerChannel
 from handlers.run_worker import RunWorkerChannel
-from handlers.settings_rates import rate
+from handlers.settings_rates import USER_MESSAGE_DEADLINE, WORKER_MESSAGE_DEADLINE, rate
 from handlers.worker_queue import WorkerQueueChannel
 
 FORBIDDEN = Refuse(403, "forbidden")
@@ -121,7 +121,7 @@ def worker_limits(settings: Settings) -> SocketLimits:
         max_frame_bytes=size,
         max_send_queue_bytes=2 * size,
         max_fragments=1024,
-        message_deadline=120.0,
+        message_deadline=WORKER_MESSAGE_DEADLINE,
         json_depth=256,
         max_topics=1000,
         check_origin="any",
@@ -129,6 +129,7 @@ def worker_limits(settings: Settings) -> SocketLimits:
         upgrades=rate(settings.rate_upgrades),
         messages=rate(settings.rate_worker_messages),
         message_policy="pause",
+        byte_rate=rate(settings.rate_worker_bytes),
     )
 
 
@@ -136,6 +137,7 @@ def user_limits(settings: Settings) -> SocketLimits:
     """Limits of the dashboard socket."""
     return SocketLimits(
         max_frame_bytes=settings.user_max_frame_bytes,
+        message_deadline=USER_MESSAGE_DEADLINE,
         max_send_queue_bytes=settings.user_send_queue_bytes,
         check_origin=settings.check_origin or "same-host",
         auth_token=True,
@@ -143,5 +145,6 @@ def user_limits(settings: Settings) -> SocketLimits:
         upgrades=rate(settings.rate_upgrades),
         messages=rate(settings.rate_user_messages),
         message_policy="refuse",
+        byte_rate=rate(settings.rate_user_bytes),
         hosts=tuple(host.lower() for host in settings.hosts),
     )

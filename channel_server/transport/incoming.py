@@ -17,6 +17,7 @@ from websockets.speedups import apply_mask
 from channel_server.connection import Connection
 from channel_server.log import get_logger
 from channel_server.metrics import Metrics
+from channel_server.rate_limit import SHORTEST_PAUSE
 from channel_server.socket import ClientClose
 from channel_server.transport.framing import BINARY, TEXT
 from channel_server.transport.outgoing import Outgoing, Pause, State
@@ -26,6 +27,9 @@ log = get_logger(__name__)
 
 SLICE: Final = 64
 """Messages of one connection that are handled before others get their turn: about a millisecond."""
+
+UNUSUAL: Final = 256
+"""Bytes that a frame counts for besides its own if the engine has to read it."""
 
 _UTF8_ERROR: Final = (1007, "invalid UTF-8", "utf8")
 _FRAGMENTS_ERROR: Final = (1009, "too many fragments", "fragments")
@@ -40,6 +44,7 @@ class Incoming(Outgoing):
     __slots__ = (
         "_buffer",
         "_fragments",
+        "_full_at",
         "_loop",
         "_needed",
         "_opcode",
@@ -60,6 +65,7 @@ class Incoming(Outgoing):
         self._needed = 0  # bytes in it before looking again makes sense
         self._fragments: list[bytes] | None = None  # of the message that is arriving in pieces
         self._opcode = Opcode.TEXT  # of that message
+        self._full_at = 0.0  # when the bucket of its bytes is full again
         self._seen = loop.time()  # when data arrived last
         self._since = 0.0  # when the message that is arriving began; 0 if none is
 
@@ -69,13 +75,24 @@ class Incoming(Outgoing):
         buffer = self._buffer
         if buffer is not None:
             buffer += data
-            if self._pauses or len(buffer) < self._needed:
-                return
-            self._process(buffer)
+            if not self._pauses and len(buffer) >= self._needed:
+                self._process(buffer)
         elif self._pauses:
             self._buffer = bytearray(data)
         else:
             self._process(data)
+        self._charge(len(data))
+
+    def _charge(self, count: int) -> None:
+        """Count bytes against the rate of the connection; do not read while it owes some."""
+        rate = self.limits.byte_rate
+        if not rate.per_second or self.state is not State.OPEN:
+            return
+        self._full_at, wait = rate.owe(self._full_at, self._seen, count)
+        if wait and not self._pauses & Pause.RATE:
+            self._metrics.paused()
+            self._pause(Pause.RATE)
+            self._loop.call_later(max(wait, SHORTEST_PAUSE), self._resume, Pause.RATE)
 
     def _process(self, data: bytes | bytearray) -> None:
         """Handle the messages in ``data`` and write all answers to them at once."""
@@ -131,6 +148,12 @@ class Incoming(Outgoing):
                 return position
         self._needed = 2
         return position
+
+    def resume_reading(self) -> None:
+        """Go on reading; what was arriving has all of its time again, for the delay was ours."""
+        if self._since:
+            self._since = self._loop.time()
+        super().resume_reading()
 
     def _yield_turn(self) -> None:
         self._needed = 0
@@ -190,9 +213,13 @@ class Incoming(Outgoing):
         """Let the engine handle one whole frame, or the beginning of an impossible one."""
         engine = self._engine_now()
         engine.receive_data(data)
+        cost = UNUSUAL
         for event in cast("list[Frame]", engine.events_received()):
+            if self._deflate:
+                cost += len(event.data)
             if self.state is State.OPEN:
                 self._handle_frame(event)
+        self._charge(cost)
         if engine.parser_exc is not None and self.state is State.OPEN:
             self._failed(engine, engine.parser_exc)
         elif engine.close_rcvd is not None and self.state is State.OPEN:

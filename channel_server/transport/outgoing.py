@@ -47,6 +47,8 @@ class Pause:
     """The application has not yet decided whether the client may connect."""
     DRAINING: Final = 16
     """The server stops; what arrives now is for the next one."""
+    RATE: Final = 32
+    """The client has sent more bytes than it may, and waits."""
 
 
 class Outgoing(asyncio.Protocol):

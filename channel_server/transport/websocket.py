@@ -264,8 +264,14 @@ class WebSocketTransport(Incoming):
             self.close(*_RESTART)
         elif now >= self._seen + limits.idle_timeout:
             self.close(*_IDLE)
-        elif self._since and not self._pauses and now >= self._since + limits.message_deadline:
+        elif self._late(now):
             self._fail(*DEADLINE_ERROR)
+
+    def _late(self, now: float) -> bool:
+        """Whether the message that is arriving should have been here."""
+        # Who sends too much delays itself; other delays are ours.
+        ours = self._pauses & ~Pause.RATE
+        return bool(self._since) and not ours and now >= self._since + self.limits.message_deadline
 
     def _check_progress(self, now: float) -> None:
         # Silence counts only against a client that neither sends nor takes anything.

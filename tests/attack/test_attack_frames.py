@@ -5,7 +5,6 @@ here the gateway with its default limits has to stand it.
 """
 
 import time
-import zlib
 
 import pytest
 
@@ -13,6 +12,7 @@ from channel_server.endpoint import Endpoint
 from channel_server.socket import Socket
 from channel_server.testing.raw import BINARY, CLOSE, PING, TEXT, RawClient, make_frame
 from tests.attack.conftest import Serve
+from tests.attack.deflating import DEFLATE, deflated
 from tests.attack.target import Target, alive
 
 KIB = 1024
@@ -94,12 +94,15 @@ async def test_fragments_larger_than_the_limit_together_are_1009(target: Target)
     assert (await client.closed()).close_code == 1009
 
 
-async def test_ten_thousand_pings_between_fragments_are_answered_in_order(target: Target) -> None:
-    client = await target.websocket()
+@pytest.mark.parametrize(("mount", "count"), [("socket", 2_000), ("worker", 10_000)])
+async def test_thousands_of_pings_between_fragments_are_answered_in_order(
+    target: Target, mount: str, count: int
+) -> None:
+    client = await target.websocket(mount)
     client.write(make_frame(TEXT, HEARTBEAT[:5], fin=False))
-    client.write(b"".join(make_frame(PING, b"%d" % n) for n in range(10_000)))
+    client.write(b"".join(make_frame(PING, b"%d" % n) for n in range(count)))
     client.write(make_frame(0, HEARTBEAT[5:]))
-    for n in range(10_000):
+    for n in range(count):
         assert (await client.frame()).payload == b"%d" % n
     assert (await client.json())[1] == "1"
 
@@ -167,14 +170,6 @@ async def test_compression_is_not_negotiated(target: Target) -> None:
     assert (answer.status, answer.headers.get("sec-websocket-extensions")) == (101, None)
     client.send(TEXT, deflated(HEARTBEAT), rsv=4)
     assert (await client.closed()).close_code == 1002
-
-
-DEFLATE = ("Sec-WebSocket-Extensions", "permessage-deflate")
-
-
-def deflated(data: bytes) -> bytes:
-    squeeze = zlib.compressobj(wbits=-12)
-    return (squeeze.compress(data) + squeeze.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
 
 
 async def test_a_bomb_of_1_to_1000_is_1009_where_compression_is_on(serve: Serve) -> None:

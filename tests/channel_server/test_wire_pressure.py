@@ -228,3 +228,22 @@ async def test_twice_the_fragments_take_about_twice_the_time(serve: Serve, webso
     short = min([await measure(2_000) for _ in range(3)])
     long = min([await measure(8_000) for _ in range(3)])
     assert long < short * 4 * 2.5
+
+
+async def test_a_message_that_was_not_read_for_our_sake_has_its_time_again(
+    serve: Serve, websocket: Open, until: Until
+) -> None:
+    endpoint = await serve(RoomSocket, mailbox=4, message_deadline=0.2)
+    client, witness = await websocket(endpoint), await websocket(endpoint)
+    await join(client)
+    message = make_frame(TEXT, b'["1","2","room:1","slow",{}]')
+    # One that runs and four that fill the mailbox, so that nothing but a beginning waits.
+    client.write(message * 5 + message[:20])
+    await until(lambda: endpoint.metrics.pauses)
+    witness.write(message[:20])
+    assert (await witness.closed()).close_code == 1008
+    Room.release.set()
+    for _ in range(5):
+        assert (await client.json())[4]["status"] == "ok"
+    client.write(message[20:])
+    assert (await client.json())[4]["status"] == "ok"
