@@ -107,7 +107,7 @@ async def test_messages_of_one_connection_count_against_no_other(serve: Serve) -
 async def test_a_frame_that_is_no_whole_message_counts_256_bytes_more(
     serve: Serve, opcode: int, fin: bool
 ) -> None:
-    client = await joined(await serve(RoomSocket, byte_rate=PACED))
+    client = await joined(await serve(RoomSocket, byte_rate=PACED, max_fragments=1000))
     began = time.monotonic()
     client.send(TEXT, b"[", fin=False)
     client.write(make_frame(opcode, b"", fin=fin) * 240)
