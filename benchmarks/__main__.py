@@ -28,23 +28,16 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=10_000, help="idle (%(default)s)")
     parser.add_argument("--workers", type=int, default=20, help="in runs (%(default)s)")
     parser.add_argument("--dashboards", type=int, default=0, help="in runs (%(default)s)")
+    parser.add_argument(
+        "--attack", nargs="+", choices=list(attacks.ATTACKS), default=list(attacks.ATTACKS)
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args()
     files = raise_file_limit()
     pin_generator()
     wanted = options.scenarios or list(NAMES)
     results: list[Result] = []
-    if ATTACKS in wanted:
-        with runs.gateway() as stage:
-            attacks.show(
-                [
-                    effect
-                    for name in attacks.ATTACKS
-                    for effect in attacks.measure(
-                        stage, name, seconds=options.seconds, repeat=options.repeat
-                    )
-                ]
-            )
+    effects: list[attacks.Effect] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
 
         def repeat(name: str, unit: str, goal: str, once: Callable[[], Figures]) -> None:
@@ -84,15 +77,24 @@ def main() -> int:
                 )
         if "page" in wanted:
             _measure_page(repeat, 3 * options.seconds)
-    _report(results, as_lines=options.json)
+        if ATTACKS in wanted:
+            with runs.gateway() as stage:
+                for name in progress.track(options.attack, description=ATTACKS):
+                    effects += attacks.measure(
+                        stage, name, seconds=options.seconds, repeat=options.repeat
+                    )
+    _report(results, effects, as_lines=options.json)
     return 0
 
 
-def _report(results: list[Result], *, as_lines: bool) -> None:
+def _report(results: list[Result], effects: list[attacks.Effect], *, as_lines: bool) -> None:
     if as_lines:
-        sys.stdout.write(as_json(results) + "\n")
-    elif results:
+        sys.stdout.write(as_json([*results, *effects]) + "\n")
+        return
+    if results:
         show(results)
+    if effects:
+        attacks.show(effects)
 
 
 Repeat = Callable[[str, str, str, Callable[[], Figures]], None]

@@ -82,7 +82,7 @@ def show(results: Sequence[Result]) -> None:
     console.print(table)
 
 
-def as_json(results: Sequence[Result]) -> str:
+def as_json(results: Sequence[msgspec.Struct]) -> str:
     """All figures, for programs."""
     return msgspec.json.format(msgspec.json.encode(list(results))).decode()
 
