@@ -111,6 +111,23 @@ def nothing(prey: Prey) -> Iterator[float]:
         yield 1.0
 
 
+def forged_tokens_elsewhere(prey: Prey) -> Iterator[float]:
+    """Work as much as for forged tokens, on a server that is somebody else's."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        prey.port = int(other.getsockname()[1])
+        refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+        while True:
+            asking = prey.tcp()
+            answering, _ = other.accept()
+            asking.sendall(b"GET /socket/websocket HTTP/1.1\r\nHost: x\r\n\r\n")
+            answering.recv(1 << 16)
+            answering.sendall(refusal)
+            asking.recv(1 << 16)
+            answering.close()
+            asking.close()
+            yield 0.01
+
+
 def fifty_that_do_not_read(prey: Prey) -> Iterator[float]:
     """Ask again and again, and read no answer."""
     question = text(None, "1", "phoenix", "heartbeat", {"text": "x" * 30_000})
@@ -223,6 +240,7 @@ def requests_without_a_token(prey: Prey) -> Iterator[float]:
 
 ATTACKS: Final[dict[str, Attack]] = {
     "nothing": nothing,
+    "elsewhere": forged_tokens_elsewhere,
     "fifty that do not read": fifty_that_do_not_read,
     "two hundred half requests": half_requests,
     "fragments without end": endless_fragments,

@@ -1,9 +1,10 @@
 """The incoming half of a websocket: bytes to messages.
 
 Nearly every frame is a whole, uncompressed message that has arrived completely. Those are unmasked
-right here. Everything else (control frames, fragments, compressed messages, and all that is wrong)
-goes to the sans-I/O ``ServerProtocol`` of ``websockets``. It is always given whole frames, so it is
-needed only while something unusual is going on; an idle connection has none.
+right here, and so are fragments, of which an attacker may send many. Everything else (control
+frames, compressed messages, and most of what is wrong) goes to the sans-I/O ``ServerProtocol`` of
+``websockets``. It is always given whole frames, so it is needed only while something unusual is
+going on; an idle connection has none.
 """
 
 import asyncio
@@ -29,9 +30,12 @@ SLICE: Final = 64
 """Messages of one connection that are handled before others get their turn: about a millisecond."""
 
 UNUSUAL: Final = 256
-"""Bytes that a frame counts for besides its own if the engine has to read it."""
+"""Bytes that a frame counts for besides its own if it is not a whole message."""
 
+_LAST: Final = 0x80  # set in the head of the last frame of a message
 _UTF8_ERROR: Final = (1007, "invalid UTF-8", "utf8")
+_ORDER_ERROR: Final = (1002, "a fragment out of place", "protocol")
+_SIZE_ERROR: Final = (1009, "message too big", "too_big")
 _FRAGMENTS_ERROR: Final = (1009, "too many fragments", "fragments")
 DEADLINE_ERROR: Final = (1008, "message took too long to arrive", "message_deadline")
 _KINDS: Final = {1002: "protocol", 1007: "utf8", 1009: "too_big"}
@@ -44,6 +48,7 @@ class Incoming(Outgoing):
     __slots__ = (
         "_buffer",
         "_fragments",
+        "_fragments_size",
         "_full_at",
         "_loop",
         "_needed",
@@ -64,7 +69,8 @@ class Incoming(Outgoing):
         self._buffer: bytearray | None = None  # what arrived and is not handled yet
         self._needed = 0  # bytes in it before looking again makes sense
         self._fragments: list[bytes] | None = None  # of the message that is arriving in pieces
-        self._opcode = Opcode.TEXT  # of that message
+        self._fragments_size = 0  # bytes in them
+        self._opcode: int = Opcode.TEXT  # of that message
         self._full_at = 0.0  # when the bucket of its bytes is full again
         self._seen = loop.time()  # when data arrived last
         self._since = 0.0  # when the message that is arriving began; 0 if none is
@@ -138,7 +144,12 @@ class Incoming(Outgoing):
             ):
                 self._deliver(head, apply_mask(data[start:stop], data[start - 4 : start]))
             else:
-                self._feed(data[position:stop])
+                if head & 0x7F <= Opcode.BINARY and self.state is State.OPEN and not self._deflate:
+                    payload = apply_mask(data[start:stop], data[start - 4 : start])
+                    self._take(head & 0x0F, payload, last=head >= _LAST)
+                    self._charge(UNUSUAL)
+                else:
+                    self._feed(data[position:stop])
                 if self.discarding:
                     return end
             position = stop
@@ -217,8 +228,8 @@ class Incoming(Outgoing):
         for event in cast("list[Frame]", engine.events_received()):
             if self._deflate:
                 cost += len(event.data)
-            if self.state is State.OPEN:
-                self._handle_frame(event)
+            if self.state is State.OPEN and event.opcode <= Opcode.BINARY:
+                self._take(event.opcode, bytes(event.data), last=event.fin)
         self._charge(cost)
         if engine.parser_exc is not None and self.state is State.OPEN:
             self._failed(engine, engine.parser_exc)
@@ -226,28 +237,36 @@ class Incoming(Outgoing):
             self.closed_by = ClientClose(engine.close_rcvd.code, engine.close_rcvd.reason)
             self._closing(engine.close_rcvd.code)
         self._write_engine()
-        if self.state is State.OPEN and self._fragments is None and not self._deflate:
+        if self.state is State.OPEN and not self._deflate:
             self._engine = None
 
-    def _handle_frame(self, event: Frame) -> None:
-        if event.opcode in (Opcode.TEXT, Opcode.BINARY):
-            if event.fin:
-                self._deliver_message(event.opcode, bytes(event.data))
-            else:
-                self._opcode = event.opcode
-                self._fragments = [bytes(event.data)]
-                self._since = self._seen
-        elif event.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(event.data))
-            if event.fin:
-                message = b"".join(self._fragments)
-                self._fragments = None
-                self._deliver_message(self._opcode, message)
-            elif len(self._fragments) >= self.limits.max_fragments:
-                self._fail(*_FRAGMENTS_ERROR)
+    def _take(self, opcode: int, payload: bytes, *, last: bool) -> None:
+        """Take a frame of a message, which is the whole of it if it is the first and last."""
+        fragments = self._fragments
+        if (fragments is None) == (opcode == Opcode.CONT):
+            self._fail(*_ORDER_ERROR)
+        elif fragments is None and last:
+            self._deliver_message(opcode, payload)
+        elif fragments is None:
+            self._opcode = opcode
+            self._fragments, self._fragments_size = [payload], len(payload)
+            self._since = self._seen
+        else:
+            fragments.append(payload)
+            self._fragments_size += len(payload)
+            self._continued(fragments, last=last)
 
-    def _deliver_message(self, opcode: Opcode, message: bytes) -> None:
-        self._deliver(TEXT if opcode is Opcode.TEXT else BINARY, message)
+    def _continued(self, fragments: list[bytes], *, last: bool) -> None:
+        if self._fragments_size > self.limits.max_frame_bytes:
+            self._fail(*_SIZE_ERROR)
+        elif last:
+            self._fragments = None
+            self._deliver_message(self._opcode, b"".join(fragments))
+        elif len(fragments) >= self.limits.max_fragments:
+            self._fail(*_FRAGMENTS_ERROR)
+
+    def _deliver_message(self, opcode: int, message: bytes) -> None:
+        self._deliver(TEXT if opcode == Opcode.TEXT else BINARY, message)
 
     def _fail(self, code: int, reason: str, kind: str) -> None:
         """Close because the client broke a rule; what it sends from now on is ignored."""

@@ -45,7 +45,7 @@ _PASSING: Final = (
     pg.CrashShutdownError,
     pg.CannotConnectNowError,
     pg.ReadOnlySQLTransactionError,
-    pg.TooManyConnectionsError,
+    pg.InsufficientResourcesError,
     pg.DeadlockDetectedError,
     pg.SerializationError,
     pg.LockNotAvailableError,

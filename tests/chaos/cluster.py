@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -22,13 +21,18 @@ from channel_server.testing.proxy import FaultProxy
 from handlers.config import Settings
 from schema.embedded import EmbeddedPostgres
 from schema.repo import connection
+from tests.chaos.small_disk import SmallDisk
 from tests.handlers.bench import settings
 from tests.handlers.cli_bench import variables
+from tests.ports import lasting_port
 
 PATIENCE: Final = 60.0
 CHILD: Final = Path(__file__).parent / "serve_child.py"
 
+STATEMENT_TIMEOUT: Final = 1.5
+
 PACE: Final = {
+    "CHANNEL_SERVER_DATABASE_STATEMENT_TIMEOUT": f"{STATEMENT_TIMEOUT}",
     "CHANNEL_SERVER_UNHEARD_CLAIM_AFTER": "2",
     "CHANNEL_SERVER_LEASE_CHECK_INTERVAL": "0.5",
     "CHANNEL_SERVER_JANITOR_INTERVAL": "1",
@@ -45,12 +49,6 @@ PACE: Final = {
 """Everything that waits in production waits for seconds here."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 class Server:
     """One server process, restarted on the same port.
 
@@ -63,7 +61,7 @@ class Server:
 
     def __init__(self, number: int, given: Settings, folder: Path) -> None:
         self.number = number
-        self.port = free_port()
+        self.port = lasting_port()
         self.clients = FaultProxy("127.0.0.1", self.port, websockets=True)
         self.database = FaultProxy.before_database(given.database_url)
         self.log = folder / f"server-{number}.log"
@@ -130,12 +128,16 @@ class Cluster:
 
     Attributes:
         settings: What both servers share.
+        disk: What the database is on.
         postgres: The database server.
         servers: The two servers.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.postgres = EmbeddedPostgres(folder / "postgres", settings={"max_connections": "100"})
+        self.disk = SmallDisk(folder / "disk")
+        self.postgres = EmbeddedPostgres(
+            self.disk.folder / "postgres", settings={"max_connections": "100"}
+        )
         self.folder = folder
         self.servers: list[Server] = []
         self.settings: Settings
@@ -144,21 +146,26 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator["Cluster"]:
         """Everything up; everything gone afterwards."""
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self.disk.in_place())
+            stack.push_async_callback(asyncio.to_thread, self.postgres.destroy)
             url = await asyncio.to_thread(self.postgres.start)
             await migrations.up(url)
             self.settings = settings(url)
-            async with contextlib.AsyncExitStack() as stack:
-                self.servers = [Server(n, self.settings, self.folder) for n in range(2)]
-                for server in self.servers:
-                    await stack.enter_async_context(server.clients)
-                    await stack.enter_async_context(server.database)
-                    await server.start()
-                    stack.push_async_callback(server.kill)
-                await asyncio.gather(*(server.listening() for server in self.servers))
-                yield self
-        finally:
-            await asyncio.to_thread(self.postgres.destroy)
+            self.servers = [Server(n, self.settings, self.folder) for n in range(2)]
+            for server in self.servers:
+                await stack.enter_async_context(server.clients)
+                await stack.enter_async_context(server.database)
+                await server.start()
+                stack.push_async_callback(server.kill)
+            await asyncio.gather(*(server.listening() for server in self.servers))
+            yield self
+
+    async def execute(self, *statements: str) -> None:
+        """Say something to the database directly, past all proxies, outside of transactions."""
+        async with connection(self.settings.database_url) as admin:
+            for statement in statements:
+                await admin.execute(statement)
 
     async def fetch(self, sql: str, *args: Any) -> list[Any]:
         """Ask the database directly, past all proxies."""

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from schema.repo import connection
-from tests.chaos.cluster import Cluster, Server
+from tests.chaos.cluster import STATEMENT_TIMEOUT, Cluster, Server
 from tests.chaos.plan import Plan, Trouble
 
 TERMINATE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+RELOAD = "SELECT pg_reload_conf()"
 
 
 class Nemesis:
@@ -22,12 +23,14 @@ class Nemesis:
 
     Attributes:
         done: How often each kind happened.
+        left_out: Kinds that need a disk of their own, where mounting one is not permitted.
     """
 
     def __init__(self, cluster: Cluster, plan: Plan) -> None:
         self._cluster = cluster
         self._plan = plan
         self.done: Counter[str] = Counter()
+        self.left_out: set[str] = set()
 
     async def run(self) -> None:
         """Let every trouble happen at its time; returns when all are over."""
@@ -39,6 +42,9 @@ class Nemesis:
                 group.create_task(self._happen(trouble))
 
     async def _happen(self, trouble: Trouble) -> None:
+        if trouble.kind == "fill_disk" and not self._cluster.disk.mounted:
+            self.left_out.add(trouble.kind)
+            return
         server = self._cluster.servers[trouble.server]
         act: Callable[[Server, Trouble], Awaitable[None]] = getattr(self, f"_{trouble.kind}")
         await act(server, trouble)
@@ -105,13 +111,37 @@ class Nemesis:
 
     async def _exhaust_pool(self, _server: Server, trouble: Trouble) -> None:
         """Every statement on runs waits, so that all connections of both pools are taken."""
+        await self._lock("runs", trouble.seconds)
+
+    async def _time_out_statements(self, _server: Server, _trouble: Trouble) -> None:
+        """Steps and log lines cannot be written for longer than a statement may take."""
+        await self._lock("steps, log_lines", 1.5 * STATEMENT_TIMEOUT)
+
+    async def _lock(self, tables: str, seconds: float) -> None:
         async with (
             self._cluster.postgres_lock,
             connection(self._cluster.settings.database_url) as admin,
             admin.transaction(),
         ):
-            await admin.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+            await admin.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+            await asyncio.sleep(seconds)
+
+    async def _read_only_database(self, _server: Server, trouble: Trouble) -> None:
+        """As after a fail-over to a server that is not the primary yet."""
+        cluster = self._cluster
+        async with cluster.postgres_lock:
+            await cluster.execute("ALTER SYSTEM SET default_transaction_read_only = on", RELOAD)
             await asyncio.sleep(trouble.seconds)
+            await cluster.execute("ALTER SYSTEM RESET default_transaction_read_only", RELOAD)
+
+    async def _fill_disk(self, _server: Server, trouble: Trouble) -> None:
+        """Nothing more fits on the disk; a PostgreSQL that ends because of it is started again."""
+        cluster = self._cluster
+        async with cluster.postgres_lock:
+            cluster.disk.fill()
+            await asyncio.sleep(trouble.seconds)
+            cluster.disk.clear()
+            await asyncio.to_thread(cluster.postgres.start)
 
     async def _step_clock(self, server: Server, trouble: Trouble) -> None:
         # A process that only begins has no handler for the signal yet.

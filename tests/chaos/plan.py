@@ -24,6 +24,9 @@ KINDS: Final = (
     "cut_database",
     "stall_database",
     "exhaust_pool",
+    "time_out_statements",
+    "read_only_database",
+    "fill_disk",
     "step_clock",
 )
 

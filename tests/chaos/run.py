@@ -260,6 +260,7 @@ class Chaos:
         self._verdict.summary = {
             "seed": self.plan.seed,
             "troubles": dict(self.nemesis.done),
+            "left_out": sorted(self.nemesis.left_out),
             **self.history.summary(),
             "states": dict(Counter(row["state"] for row in stored.runs.values())),
             "recovered": sum(row["recovered_at"] is not None for row in stored.runs.values()),

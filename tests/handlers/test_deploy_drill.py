@@ -5,7 +5,6 @@ Real processes on one port: a server, workers with runs in hand, SIGTERM, anothe
 
 import asyncio
 import signal
-import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,15 +15,11 @@ from tests.handlers.bench import Bench
 from tests.handlers.cli_bench import variables, worker
 from tests.handlers.conftest import MakeBench
 from tests.handlers.process import PATIENCE, command
+from tests.ports import lasting_port
 from tests.schema.world import project, workflow
 
 RUNS = 24
 WORKERS = 3
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 async def until(bench: Bench, condition: str) -> None:
@@ -44,7 +39,7 @@ async def test_a_deploy_under_load_loses_no_run(make_bench: MakeBench, tmp_path:
     bench = await make_bench(project(workflows=[flow]))
     for _ in range(RUNS):
         await bench.world.enqueue()
-    port = free_port()
+    port = lasting_port()
     env = variables(bench.app.settings, port) | {"CHANNEL_SERVER_DRAIN_WINDOW": "0.3"}
     url = f"ws://127.0.0.1:{port}"
     async with AsyncExitStack() as stack:

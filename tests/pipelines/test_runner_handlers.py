@@ -35,6 +35,28 @@ async def test_a_handler_may_ask_to_be_run_again(lab: Lab) -> None:
     assert await effects(lab) == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        ("53100", RunEnd.RELEASED),  # the disk is full
+        ("53200", RunEnd.RELEASED),  # out of memory
+        ("25006", RunEnd.RELEASED),  # read-only, after a fail-over
+        ("40P01", RunEnd.RELEASED),  # a deadlock
+        ("22012", RunEnd.FINISHED),  # a division by zero, which is the handler's own
+    ],
+)
+async def test_what_is_wrong_with_the_database_for_now_does_not_fail_a_job(
+    lab: Lab, code: str, end: RunEnd
+) -> None:
+    async def body(job: Job, _context: JobContext, transaction: Transaction) -> Outcome:
+        await transaction.execute(WRITE, job.id)
+        await transaction.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$")
+        return Outcome()
+
+    assert (await runner(lab, body).run_job(await submit(lab))).end is end
+    assert await effects(lab) == 0
+
+
 async def test_w16_heavy_work_in_a_thread_does_not_keep_the_heartbeat_from_beating(
     lab: Lab,
 ) -> None:
