@@ -240,7 +240,7 @@ def requests_without_a_token(prey: Prey) -> Iterator[float]:
 
 ATTACKS: Final[dict[str, Attack]] = {
     "nothing": nothing,
-    "elsewhere": forged_tokens_elsewhere,
+    "forged tokens, elsewhere": forged_tokens_elsewhere,
     "fifty that do not read": fifty_that_do_not_read,
     "two hundred half requests": half_requests,
     "fragments without end": endless_fragments,

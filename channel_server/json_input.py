@@ -1,7 +1,7 @@
 """JSON of clients: bounded nesting, and lone surrogates repaired; pure."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from channel_server.errors import MalformedFrame
 
@@ -30,8 +30,26 @@ def check_depth(data: bytes, limit: int) -> None:
     Raises:
         MalformedFrame: With close code 1008.
     """
-    if data.count(b"[") + data.count(b"{") > limit and not _is_shallow(data, limit):
+    if data.count(b"[") + data.count(b"{") > limit and not _is_shallow_text(data, limit):
         raise too_deep(limit)
+
+
+def is_shallow(value: list[Any], limit: int) -> bool:
+    """Whether lists and dicts are nested no deeper than `limit`; `[]` has depth 1.
+
+    Looks at one level after the other, and never recurses.
+    """
+    level: list[list[Any] | dict[str, Any]] = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def too_deep(limit: int) -> MalformedFrame:
@@ -39,7 +57,7 @@ def too_deep(limit: int) -> MalformedFrame:
     return MalformedFrame(f"JSON is nested deeper than {limit}", 1008, "json_depth")
 
 
-def _is_shallow(data: bytes, limit: int) -> bool:
+def _is_shallow_text(data: bytes, limit: int) -> bool:
     # Escaped backslashes go first, so that every \" that is left is an escaped quote.
     text = data.replace(rb"\\", b"").replace(rb"\"", b"")
     brackets = _STRING.sub(b"", text).translate(_ONE_KIND, _NOT_BRACKETS)

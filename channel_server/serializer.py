@@ -20,7 +20,7 @@ from channel_server.binary_frames import (
     is_binary,
 )
 from channel_server.errors import EncodeError, MalformedFrame
-from channel_server.json_input import check_depth, repair_surrogates, too_deep
+from channel_server.json_input import check_depth, is_shallow, repair_surrogates, too_deep
 from channel_server.message import REPLY, Message
 
 DEFAULT_JSON_DEPTH: Final = 64
@@ -134,22 +134,26 @@ def _object(payload: object) -> object:
     return msgspec.Raw(raw)
 
 
+_COUNTED: Final = 16 * 1024
+"""Bytes of a message up to which its brackets are counted before anything else."""
+
 _Frame = TypeVar("_Frame", bound=msgspec.Struct)
 
 
 def _decode(decoder: msgspec.json.Decoder[_Frame], data: bytes, depth: int) -> _Frame:
-    check_depth(data, depth)
     try:
-        return decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise _misshapen(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        repaired = repair_surrogates(data)
-        if repaired is not data:
-            return _decode_repaired(decoder, repaired)
-        raise MalformedFrame(f"no JSON: {_brief(error)}", 1007, "json") from None
+        frame = decoder.decode(data)
     except RecursionError:
         raise too_deep(depth) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # What is too deep is told so, whatever else is wrong with it.
+        check_depth(data, depth)
+        frame = _decode_repaired(decoder, repair_surrogates(data))
+    # To look at what was built costs a large message less than to look at its text.
+    few = len(data) <= _COUNTED and data.count(b"[") + data.count(b"{") <= depth
+    if not few and not is_shallow(list(msgspec.structs.astuple(frame)), depth):
+        raise too_deep(depth)
+    return frame
 
 
 def _decode_repaired(decoder: msgspec.json.Decoder[_Frame], data: bytes) -> _Frame:

@@ -54,7 +54,7 @@ class RateSettings(JobSettings, frozen=True, kw_only=True):
             unit="1/s",
             ge=0,
         ),
-    ] = 5000.0
+    ] = 1000.0
     rate_user_bytes: Annotated[
         float,
         field(

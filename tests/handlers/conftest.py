@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from handlers.application import Application
 from handlers.config import Settings
 from tests.handlers.bench import Bench, project_with_credential, settings
+from tests.handlers.http_bench import Web
 from tests.kept_repos import KeptRepos
 from tests.schema.world import World
 
@@ -62,3 +64,16 @@ async def live_app(app_settings: Settings, kept: KeptRepos) -> AsyncIterator[App
 async def bench(make_bench: MakeBench) -> Bench:
     """An application with default settings."""
     return await make_bench()
+
+
+@pytest.fixture
+async def web(make_bench: MakeBench) -> Web:
+    """The HTTP side of an application that makes no statistics by itself."""
+    return Web(await make_bench(run_statistics_cron=""))
+
+
+@pytest.fixture
+async def reader(web: Web) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may look."""
+    async with web.client("viewer") as client:
+        yield client

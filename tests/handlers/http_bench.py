@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import msgspec
 
 from handlers.http.app import build_http_app
 from handlers.http.errors import Problem
-from tests.handlers.bench import Bench
+from tests.handlers.bench import Bench, Run
 
 PATIENCE = 20.0
 
@@ -23,6 +23,14 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     assert found.type == f"urn:channel-server:problem:{found.code}"
     assert found.detail
     return answer.status_code, found.code
+
+
+async def get(reader: httpx.AsyncClient, path: str, kind: Any, **query: Any) -> Any:
+    """What is answered, which must be exactly what is declared."""
+    answer = await reader.get(path, params=query)
+    assert answer.status_code == 200, (path, answer.text)
+    msgspec.json.decode(answer.content, type=kind)
+    return answer.json()
 
 
 class Web:
@@ -91,3 +99,11 @@ class Web:
 
         await self._app(scope, receive, send)
         return status, body
+
+
+async def worked(web: Web) -> tuple[Run, str]:
+    """A run with a step, and the step."""
+    run = await web.bench.started()
+    step = str(uuid4())
+    await run.call("step:start", {"step_id": step, "job_id": str(web.bench.world.job)})
+    return run, step

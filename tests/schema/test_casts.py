@@ -153,6 +153,19 @@ def test_escapes_are_repaired_with_the_backslashes_counted(text: str, expected: 
     assert casts.repair_json(text) == expected
 
 
+@pytest.mark.parametrize("text", ["1e999", "[0.5E+400]", '{"a": 9E999}', "[-7e1000000]", "1e309"])
+def test_a_number_that_no_double_holds_is_no_json(text: str) -> None:
+    with pytest.raises(CastError):
+        casts.json_text(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e99", "1e-999", '"1e999"', '"e+400"', "[12e3, 45]", "1e308", '{"1e999": 2}']
+)
+def test_other_exponents_and_text_that_looks_like_one_stay_as_they_are(text: str) -> None:
+    assert casts.json_text(text) == text
+
+
 @pytest.mark.parametrize("text", ["", "{", "nope", "NaN", "1e999", "[1,]", '"\0"', "'a'"])
 def test_string_that_is_no_json_is_invalid(text: str) -> None:
     with pytest.raises(CastError, match="is invalid"):
