@@ -6,54 +6,24 @@ Rates are so low that nothing comes back while a test runs: what a test counts i
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from pytest_asyncio import fixture as async_fixture
 
-from channel_server.channel import Channel, Reply, ok, on
-from channel_server.endpoint import Endpoint
 from channel_server.rate_limit import Buckets, Rate
-from channel_server.socket import Route, Socket
 from channel_server.testing.raw import CLOSE, TEXT, RawClient, Response, make_frame
 from handlers.application import Application
 from handlers.http.address_rates import AddressRates
 from schema.scratch import Scratch
 from tests.attack.conftest import Serve
-from tests.attack.target import HEARTBEAT, PATIENCE, Target, alive
+from tests.attack.rooms import Room, RoomSocket, client_of, upgraded
+from tests.attack.target import HEARTBEAT, Target, alive
 from tests.handlers.bench import project_with_credential, settings
 from tests.schema.world import World
 
 NEVER = 1e-4
 """Per second: for a test, never again."""
-
-
-class Room(Channel):
-    heard: ClassVar[int] = 0
-
-    def join(self, payload: Any) -> None:
-        del payload
-
-    @on("echo")
-    def echo(self, payload: Any) -> Reply:
-        Room.heard += 1
-        return ok(payload)
-
-
-class RoomSocket(Socket):
-    channels = (Route("room:*", Room),)
-
-
-async def client_of(endpoint: Endpoint) -> RawClient:
-    client = RawClient(endpoint.host, endpoint.port, timeout=PATIENCE)
-    await client.open()
-    return client
-
-
-async def upgraded(endpoint: Endpoint) -> RawClient:
-    client = await client_of(endpoint)
-    assert (await client.upgrade("/socket/websocket?vsn=2.0.0")).status == 101
-    return client
 
 
 async def say(client: RawClient, ref: str, event: str = "echo") -> Any:
