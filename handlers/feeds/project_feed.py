@@ -176,8 +176,10 @@ class ProjectFeed:
     async def _sweep_asked(self) -> None:
         try:
             while self._asked:
-                watches = [w for p in self._asked if (w := self._watches.get(p)) is not None]
+                asked = [self._watches.get(project_id) for project_id in self._asked]
                 self._asked.clear()
+                # One that was forgotten since it was asked for, and is begun anew, asks by itself.
+                watches = [watch for watch in asked if watch and watch.position is not None]
                 await self._sweep_some(watches)
         finally:
             self._sweeping = None
@@ -187,7 +189,7 @@ class ProjectFeed:
         asked: list[tuple[UUID, Position]] = []
         arrivals: list[list[Arrival]] = []
         for watch in watches:
-            assert watch.position is not None  # noqa: S101 (ask sees to it)
+            assert watch.position is not None  # noqa: S101 (the caller sees to it)
             watch.meanwhile = []
             arrivals.append(watch.arriving)
             watch.arriving = []

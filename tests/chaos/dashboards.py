@@ -21,6 +21,7 @@ class RunWatch:
         told: Versions that were told, in the order in which they came.
         gaps: How often it was told that something is missing.
         first: The version that its first join answered with, None without one.
+        early: Events that came before that answer.
     """
 
     def __init__(self, client: Client, run: str) -> None:
@@ -30,6 +31,7 @@ class RunWatch:
         self.told: list[int] = []
         self.gaps = 0
         self.first: int | None = None
+        self.early = 0
         self._seen = 0
         self._client = client
         self._channel: ClientChannel | None = None
@@ -68,6 +70,9 @@ class RunWatch:
             self._learn(snapshot)
         if self.first is None and "version" in response:
             self.first = int(response["version"])
+            # Broadcasts name no join: a join that we gave up, and the server did not, was told too.
+            self.early += sum(version <= self.first for version in self.told)
+            self.told = [version for version in self.told if version > self.first]
             self._seen = max(self._seen, self.first)
         if not self.state:
             self._client.spawn(self.fetch())

@@ -267,4 +267,5 @@ class Chaos:
             "log_lines": sum(stored.lines.values()),
             "jobs": dict(Counter(str(job["result"]) for job in stored.jobs)),
             "watched": sum(len(each.watches) for each in self.dashboards),
+            "told_early": sum(w.early for each in self.dashboards for w in each.watches.values()),
         }
