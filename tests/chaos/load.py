@@ -17,6 +17,9 @@ from tests.plain_http import PLAIN
 ANSWER: Final = 3.0
 """Seconds that a client waits for an answer before it sends the same again."""
 
+PATIENCE: Final = 30.0
+"""Seconds that the runs of a worker may go on once all trouble is over."""
+
 REASONS: Final = ("success", "success", "success", "fail", "crash", "exception")
 
 
@@ -42,6 +45,12 @@ async def call_webhook(url: str, history: History, body: dict[str, Any]) -> None
         history.accepted.append(response.json()["run_id"])
     elif response.status_code not in (429, 503):
         history.surprises.append(f"webhook: {response.status_code} {response.text}")
+
+
+def _where(task: asyncio.Task[None]) -> str:
+    """What a task is about, and the lines in which it waits."""
+    stack = [f"{frame.f_code.co_name}:{frame.f_lineno}" for frame in task.get_stack()]
+    return f"{task.get_name()}, in {stack}"
 
 
 class Worker:
@@ -87,8 +96,9 @@ class Worker:
                 if len(self._tasks) < 3 and await self._claim():
                     continue
                 await asyncio.sleep(0.1)
-            while self._tasks:
-                await asyncio.wait(self._tasks)
+            if self._tasks:
+                _, busy = await asyncio.wait(self._tasks, timeout=PATIENCE)
+                self._history.surprises += [f"{self.name} never ended {_where(t)}" for t in busy]
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -112,7 +122,8 @@ class Worker:
             return False
         for run in reply.response["runs"]:
             self._history.offers.append(Offer(run["id"], run["token"], self.name))
-            task = asyncio.create_task(self._execute(run["id"], run["token"]))
+            work = self._execute(run["id"], run["token"])
+            task = asyncio.create_task(work, name=f"run {run['id']}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
         return bool(reply.response["runs"])
