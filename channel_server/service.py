@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 30.0
+CANCELLED_AGAIN: Final = 5.0
+"""Seconds after which a service that goes on is told once more to end."""
 
 
 class Signals:
@@ -110,8 +112,10 @@ class Service:
         if task is None:
             return
         self._ready.clear()  # now: it may be started again while the old task ends
-        task.cancel()
-        await asyncio.wait([task])
+        # Again: a cancellation that comes with an answer is lost in a wait_for of Python 3.11.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCELLED_AGAIN)
 
     async def _supervise(self) -> None:
         while True:

@@ -20,6 +20,9 @@ CHANNEL: Final = "channel_server"
 _CONNECT_TIMEOUT: Final = 5.0
 """Seconds for a connection to stand; the network may swallow what it is asked."""
 
+_CANCELLED_AGAIN: Final = 5.0
+"""Seconds after which a listener that goes on is told once more to end."""
+
 _ERRORS: Final = (OSError, pg.PostgresError, pg.InterfaceError, pg.InternalClientError)
 
 
@@ -71,9 +74,10 @@ class Listener:
         """Stop listening and close the connection."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            # Again: a cancellation that comes with an answer is lost in a wait_for of Python 3.11.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_CANCELLED_AGAIN)
 
     async def _run(self) -> None:
         first, most = self._backoff

@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -87,6 +88,28 @@ async def test_stopping_twice_and_before_the_start_is_fine() -> None:
     await subject.start()
     await subject.stop()
     await subject.stop()
+    assert not subject.running
+
+
+class Deaf(Counting):
+    """Loses its first cancellation, as drivers do now and then."""
+
+    async def run(self) -> None:
+        self.ready()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+
+async def test_a_service_that_loses_its_cancellation_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "CANCELLED_AGAIN", 0.01)
+    subject = Deaf()
+    await subject.start()
+    await subject.started()
+    async with asyncio.timeout(10):
+        await subject.stop()
     assert not subject.running
 
 
