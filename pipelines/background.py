@@ -48,7 +48,6 @@ class Loop:
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failing = False
-        self._stopping = False
 
     async def pass_once(self) -> float | None:
         """Do the work once. Returns in how many seconds there will be more, if that is known."""
@@ -62,7 +61,6 @@ class Loop:
         """Begin in the background; nothing happens if it runs."""
         if self._task is None:
             self._first.clear()
-            self._stopping = False
             self._task = asyncio.create_task(self._run(), name=f"pipelines:{self.name}")
 
     async def started(self) -> None:
@@ -73,7 +71,6 @@ class Loop:
         """End it and wait; nothing happens if it does not run."""
         task, self._task = self._task, None
         if task is not None:
-            self._stopping = True
             task.cancel()
             await asyncio.wait([task])
 
@@ -82,7 +79,7 @@ class Loop:
             self._wake.clear()
             seconds = await self._guarded()
             # A cancellation that comes with an answer is lost in a wait_for of Python 3.11.
-            if self._stopping:
+            if self._task is not asyncio.current_task():
                 return
             try:
                 async with asyncio.timeout(seconds):
